@@ -1,0 +1,4 @@
+//! axum: extractors and answers, on `axum-core`.
+
+mod extract;
+mod reply;

@@ -1,0 +1,7 @@
+//! Longer reading.
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("security.md")]
+pub mod security {}

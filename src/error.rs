@@ -1,0 +1,94 @@
+//! Errors that belong to no single room: faults of configuration, and the boxed error of a foreign part.
+
+use std::fmt;
+
+/// An error of somebody else's part, kept as the cause of one of ours.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// Everything that is wrong with a configuration, found by one `build()`.
+///
+/// Setters take any value and never fail; `build()` checks them all and reports every fault at once,
+/// so that a configuration is mended in one go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    faults: Vec<ConfigFault>,
+}
+
+/// One broken rule of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFault {
+    field: &'static str,
+    value: String,
+    rule: &'static str,
+}
+
+// ===== impl ConfigError =====
+
+impl ConfigError {
+    /// The faults, in the order in which the fields are checked; never empty.
+    pub fn faults(&self) -> &[ConfigFault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("invalid configuration: ")?;
+        for (i, fault) in self.faults.iter().enumerate() {
+            if i > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+// ===== impl ConfigFault =====
+
+impl ConfigFault {
+    /// The setting, by the name of its setter.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+
+    /// The offending value, as text.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The rule it breaks.
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
+}
+
+impl fmt::Display for ConfigFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {:?}: {}", self.field, self.value, self.rule)
+    }
+}
+
+/// Collects faults while a `build()` runs.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<ConfigFault>);
+
+impl Faults {
+    /// Adds a fault. Never hand it a secret as `value`: the text is printed.
+    pub(crate) fn add(&mut self, field: &'static str, value: impl fmt::Display, rule: &'static str) {
+        let value = value.to_string();
+        self.0.push(ConfigFault { field, value, rule });
+    }
+
+    pub(crate) fn check(&mut self, holds: bool, field: &'static str, value: impl fmt::Debug, rule: &'static str) {
+        if !holds {
+            self.add(field, format_args!("{value:?}"), rule);
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<(), ConfigError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ConfigError { faults: self.0 }) }
+    }
+}

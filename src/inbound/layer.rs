@@ -1,0 +1,250 @@
+//! The layer and its settings.
+
+use std::{fmt, sync::Arc};
+
+use tower_layer::Layer;
+
+use super::{
+    extract::{Place, Sources, is_tchar},
+    service::AuthService,
+    settle::Settlement,
+    verify::Door,
+};
+use crate::{
+    clock::Clock,
+    cookie::CookieSettings,
+    error::{ConfigError, Faults},
+    problem::{Challenges, ProblemReply},
+    verify::Verify,
+};
+
+/// Guards services. See the [module docs](super).
+#[must_use]
+pub struct AuthLayer<I, R = ProblemReply> {
+    door: Arc<Door<I>>,
+    maker: Arc<R>,
+}
+
+/// Settings of an [`AuthLayer`].
+#[must_use]
+pub struct AuthLayerBuilder<I, R = ProblemReply> {
+    authenticators: Vec<Arc<dyn Verify<Identity = I>>>,
+    header: Option<HeaderSource>,
+    cookies: Vec<CookieSettings>,
+    cookies_first: bool,
+    refuse_foreign: bool,
+    optional: bool,
+    invalid_as_anonymous: bool,
+    realm: String,
+    clock: Clock,
+    maker: R,
+}
+
+struct HeaderSource {
+    schemes: Vec<String>,
+}
+
+// ===== impl AuthLayer =====
+
+impl<I: Send + Sync + 'static> AuthLayer<I> {
+    /// Starts from the defaults: the `Authorization` header with the schemes `Bearer` and `Token`, a credential required.
+    #[allow(clippy::new_ret_no_self)] // a layer that exists is valid; this is where its settings begin
+    pub fn new(verifier: impl Verify<Identity = I>) -> AuthLayerBuilder<I> {
+        AuthLayerBuilder {
+            authenticators: vec![Arc::new(verifier)],
+            header: Some(HeaderSource { schemes: vec!["Bearer".to_owned(), "Token".to_owned()] }),
+            cookies: Vec::new(),
+            cookies_first: false,
+            refuse_foreign: false,
+            optional: false,
+            invalid_as_anonymous: false,
+            realm: "api".to_owned(),
+            clock: Clock::system(),
+            maker: ProblemReply,
+        }
+    }
+}
+
+impl<S, I, R> Layer<S> for AuthLayer<I, R> {
+    type Service = AuthService<S, I, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthService::new(inner, Arc::clone(&self.door), Arc::clone(&self.maker))
+    }
+}
+
+impl<I, R> Clone for AuthLayer<I, R> {
+    fn clone(&self) -> Self {
+        Self { door: Arc::clone(&self.door), maker: Arc::clone(&self.maker) }
+    }
+}
+
+impl<I, R> fmt::Debug for AuthLayer<I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthLayer").field("sources", &self.door.sources).finish_non_exhaustive()
+    }
+}
+
+// ===== impl AuthLayerBuilder =====
+
+impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
+    /// Adds an authenticator. The first that recognises a credential by its text verifies it, and no other.
+    pub fn or(mut self, verifier: impl Verify<Identity = I>) -> Self {
+        self.authenticators.push(Arc::new(verifier));
+        self
+    }
+
+    /// The accepted schemes of the `Authorization` header, as challenges name them; compared without regard to case. Default `Bearer`, `Token`.
+    ///
+    /// Sources are asked in the order in which they are named: called after [`cookie`](Self::cookie), the header comes second.
+    pub fn schemes<T: Into<String>>(mut self, schemes: impl IntoIterator<Item = T>) -> Self {
+        self.header = Some(HeaderSource { schemes: schemes.into_iter().map(Into::into).collect() });
+        self.cookies_first = !self.cookies.is_empty();
+        self
+    }
+
+    /// Reads no header at all. Without this, cookies are read beside the header.
+    pub fn without_header(mut self) -> Self {
+        self.header = None;
+        self
+    }
+
+    /// Also reads this cookie: a name, which gets the `__Host-` prefix, or [`CookieSettings`]. Several cookies are tried in turn until one verifies.
+    ///
+    /// A request that may change something and is authenticated by a cookie needs `Sec-Fetch-Site: same-origin`, else it is answered with 403.
+    pub fn cookie(mut self, cookie: impl Into<CookieSettings>) -> Self {
+        self.cookies.push(cookie.into());
+        self
+    }
+
+    /// Lets requests without a credential through as anonymous. An invalid credential is still refused.
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// Treats an invalid credential like none. Needs [`optional`](Self::optional). A handler then cannot tell a guest from a user whose
+    /// login has just ended. A malformed credential and one that could not be checked are refused all the same.
+    pub fn danger_invalid_as_anonymous(mut self) -> Self {
+        self.invalid_as_anonymous = true;
+        self
+    }
+
+    /// Answers 401 to an `Authorization` header with a scheme that is not configured. By default such a header is somebody else's and counts as absent.
+    pub fn refuse_foreign_schemes(mut self) -> Self {
+        self.refuse_foreign = true;
+        self
+    }
+
+    /// The realm that challenges name. Default `api`.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = realm.into();
+        self
+    }
+
+    /// Replaces the clock that credentials are judged by; the default is [`Clock::system`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Makes every answer of the layer with this [`MakeReply`](crate::problem::MakeReply), for instance a closure
+    /// `Fn(&Rejection, Response<Bytes>) -> Response<B>`. With one, any response body works.
+    pub fn reject_with<T>(self, maker: T) -> AuthLayerBuilder<I, T> {
+        AuthLayerBuilder {
+            authenticators: self.authenticators,
+            header: self.header,
+            cookies: self.cookies,
+            cookies_first: self.cookies_first,
+            refuse_foreign: self.refuse_foreign,
+            optional: self.optional,
+            invalid_as_anonymous: self.invalid_as_anonymous,
+            realm: self.realm,
+            clock: self.clock,
+            maker,
+        }
+    }
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all faults.
+    pub fn build(self) -> Result<AuthLayer<I, R>, ConfigError> {
+        let mut faults = Faults::default();
+        self.check(&mut faults);
+        let schemes = self.header.as_ref().map_or(&[][..], |header| &header.schemes);
+        let cookie = self.cookies.first().map(CookieSettings::name);
+        let challenges =
+            Challenges::new(&self.realm, schemes.iter().map(String::as_str), cookie, self.cookies_first);
+        let Ok(challenges) = challenges else {
+            faults.add("realm", format_args!("{:?}", self.realm), "must be printable ASCII");
+            return faults.finish().map(|()| unreachable!("a fault was added"));
+        };
+        faults.finish()?;
+        let settlement = Settlement {
+            header: self.header.is_some(),
+            cookie: !self.cookies.is_empty(),
+            optional: self.optional,
+        };
+        let places = self.places(&challenges);
+        Ok(AuthLayer {
+            door: Arc::new(Door {
+                sources: Sources { places, refuse_foreign: self.refuse_foreign },
+                authenticators: self.authenticators,
+                challenges: Arc::new(challenges),
+                clock: self.clock,
+                optional: self.optional,
+                invalid_as_anonymous: self.invalid_as_anonymous,
+                settlement,
+            }),
+            maker: Arc::new(self.maker),
+        })
+    }
+
+    fn check(&self, faults: &mut Faults) {
+        faults.check(self.header.is_some() || !self.cookies.is_empty(), "sources", "none", "name a scheme or a cookie");
+        if let Some(header) = &self.header {
+            faults.check(!header.schemes.is_empty(), "schemes", &header.schemes, "must not be empty");
+            faults.check(header.schemes.len() <= 16, "schemes", header.schemes.len(), "must be at most 16");
+            for (index, scheme) in header.schemes.iter().enumerate() {
+                let token = !scheme.is_empty() && scheme.bytes().all(is_tchar);
+                faults.check(token, "schemes", scheme, "must be a token (RFC 9110, section 5.6.2)");
+                let again = header.schemes[..index].iter().any(|known| known.eq_ignore_ascii_case(scheme));
+                faults.check(!again, "schemes", scheme, "must not come twice");
+            }
+        }
+        faults.check(self.cookies.len() <= 16, "cookie", self.cookies.len(), "must be at most 16");
+        for (index, cookie) in self.cookies.iter().enumerate() {
+            cookie.check(faults);
+            let again = self.cookies[..index].iter().any(|known| known.name() == cookie.name());
+            faults.check(!again, "cookie", cookie.name(), "must not come twice");
+        }
+        let harmless = self.optional || !self.invalid_as_anonymous;
+        faults.check(harmless, "danger_invalid_as_anonymous", true, "needs optional()");
+    }
+
+    fn places(&self, challenges: &Challenges) -> Vec<Place> {
+        let position = |scheme: &str| challenges.position(scheme).unwrap_or(0);
+        let mut places: Vec<Place> = self
+            .cookies
+            .iter()
+            .map(|settings| Place::Cookie { settings: settings.clone(), position: position("Cookie") })
+            .collect();
+        if let Some(HeaderSource { schemes }) = &self.header {
+            let header = Place::Header { schemes: schemes.clone(), position: position(&schemes[0]) };
+            places.insert(if self.cookies_first { places.len() } else { 0 }, header);
+        }
+        places
+    }
+}
+
+impl<I, R> fmt::Debug for AuthLayerBuilder<I, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthLayerBuilder")
+            .field("authenticators", &self.authenticators.len())
+            .field("cookies", &self.cookies)
+            .field("optional", &self.optional)
+            .field("realm", &self.realm)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// Level 0: words. No I/O, nothing asynchronous.
+pub mod clock;
+pub mod cookie;
+pub mod credential;
+mod csrf;
+pub mod error;
+pub mod event;
+pub mod identity;
+pub mod keyring;
+pub mod maybe_ready;
+pub mod problem;
+pub mod random;
+pub mod scope;
+pub mod secret;
+pub mod text;
+
+// Level 1: ports.
+pub mod store;
+pub mod verify;
+
+// Level 2: what knows credentials.
+pub mod token;
+
+// Level 4: the doors.
+pub mod inbound;
+
+// Level 5: hosts. Private: their names are those of the crates they adapt to.
+#[cfg(feature = "axum")]
+mod axum;
+
+pub mod docs;
+
+pub use identity::Auth;
+pub use inbound::{AuthLayer, Require};

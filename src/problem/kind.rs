@@ -1,0 +1,174 @@
+//! The closed list of refusals, and the open list of reasons behind them.
+
+use http::StatusCode;
+
+/// What the client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// 401: the request presents no credential of ours.
+    MissingCredential,
+    /// 400: a credential of ours, but malformed.
+    InvalidRequest,
+    /// 401: well-formed, but not valid. Unknown, expired, revoked and forged are all this one.
+    InvalidToken,
+    /// 403: a valid credential without the right that is asked for.
+    InsufficientScope,
+    /// 403: a cookie came with a request that another site may have caused.
+    Csrf,
+    /// 503: whether the credential is valid could not be found out.
+    Unavailable,
+    /// 500: the handler asks for an identity, and no `AuthLayer` with that identity type is in front of it.
+    LayerMissing,
+}
+
+/// Why a credential was refused: for logs and tests, never for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// No credential of ours in the request.
+    Absent,
+    /// An `Authorization` header with a scheme that is not configured, where such are refused.
+    ForeignScheme,
+    /// Two `Authorization` headers.
+    DuplicateHeader,
+    /// One cookie name twice.
+    DuplicateCookie,
+    /// A scheme with nothing behind it.
+    SchemeAlone,
+    /// More than a scheme, one space and one token.
+    NotTwoParts,
+    /// A character outside `b64token` (RFC 6750 §2.1).
+    NotToken68,
+    /// Longer than the limit.
+    TooLong,
+    /// No authenticator claims the text.
+    Unclaimed,
+    /// The text is no token: length, brand, characters or check are wrong.
+    Malformed,
+    /// No such record.
+    UnknownRecord,
+    /// The record is there, but the secret is another.
+    WrongSecret,
+    /// The tag of a refresh token was not made by this login.
+    WrongTag,
+    /// Revoked.
+    Revoked,
+    /// Issued before the subject's credentials were reset.
+    EpochChanged,
+    /// Issued for the other channel.
+    WrongChannel,
+    /// Issued for another tenant.
+    WrongTenant,
+    /// Issued to another client.
+    WrongClient,
+    /// Bound to another key.
+    WrongKey,
+    /// Past its end.
+    Expired,
+    /// The user is unknown or inactive.
+    InactiveUser,
+    /// The record names a retired pepper key.
+    RetiredKey,
+    /// Ahead of its record: the store lost writes.
+    AheadOfStore,
+    /// Lost a race against another refresh; nothing was revoked.
+    LostRace,
+    /// A predecessor shortly after the window; nothing was revoked.
+    TooRecent,
+    /// Repeated too often; nothing was revoked.
+    GraceCap,
+    /// The derived pair does not match the record.
+    Inconsistent,
+    /// A used refresh token: the login is revoked.
+    Reuse,
+    /// The last possible generation.
+    Exhausted,
+    /// The request may come from another site.
+    CrossSite,
+    /// The permission was not granted.
+    NotPermitted,
+    /// The store, the user look-up or the clock could not answer.
+    Unavailable,
+    /// No layer, or one with another identity type.
+    LayerMissing,
+    /// A reason of a verifier outside this crate.
+    Other,
+}
+
+// ===== impl RejectionKind =====
+
+impl RejectionKind {
+    /// The HTTP status.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::MissingCredential | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InsufficientScope | Self::Csrf => StatusCode::FORBIDDEN,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable `code` of the problem body; the registered error code where RFC 6750 §3.1 has one.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::MissingCredential => "missing_credential",
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::Csrf => "csrf",
+            Self::Unavailable => "unavailable",
+            Self::LayerMissing => "auth_layer_missing",
+        }
+    }
+
+    /// The whole body: it depends on nothing but the kind. `about:blank` because the status says it all (RFC 9457 §4.2.1).
+    pub(super) const fn body(self) -> &'static str {
+        match self {
+            Self::MissingCredential => {
+                r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"missing_credential"}"#
+            }
+            Self::InvalidRequest => {
+                r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_request"}"#
+            }
+            Self::InvalidToken => r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token"}"#,
+            Self::InsufficientScope => {
+                r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#
+            }
+            Self::Csrf => r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"csrf"}"#,
+            Self::Unavailable => {
+                r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable"}"#
+            }
+            Self::LayerMissing => concat!(
+                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"code":"auth_layer_missing","#,
+                r#""detail":"no portcullis AuthLayer with this identity type is in front of the handler"}"#
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_agree_with_status_and_code() {
+        let kinds = [
+            RejectionKind::MissingCredential,
+            RejectionKind::InvalidRequest,
+            RejectionKind::InvalidToken,
+            RejectionKind::InsufficientScope,
+            RejectionKind::Csrf,
+            RejectionKind::Unavailable,
+            RejectionKind::LayerMissing,
+        ];
+        for kind in kinds {
+            let body: serde_json::Value = serde_json::from_str(kind.body()).unwrap();
+            assert_eq!(body["status"], kind.status().as_u16());
+            assert_eq!(body["title"], kind.status().canonical_reason().unwrap());
+            assert_eq!(body["code"], kind.code());
+            assert_eq!(body["type"], "about:blank");
+        }
+    }
+}

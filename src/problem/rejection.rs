@@ -1,0 +1,102 @@
+//! One refusal, and the answer it becomes.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+
+use super::{Challenges, MakeReply, Reason, RejectionKind};
+use crate::error::BoxError;
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Why a request was turned away.
+///
+/// It is found in the extensions of every answer that this crate gives in place of the inner service.
+#[derive(Clone)]
+pub struct Rejection {
+    kind: RejectionKind,
+    reason: Reason,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+    challenges: Option<Arc<Challenges>>,
+    presented: Option<u8>,
+    scope: Option<&'static str>,
+}
+
+impl Rejection {
+    /// How long a client is asked to wait before it asks again, where we could not check: 5 s.
+    pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+    /// A refusal without challenges.
+    pub const fn new(kind: RejectionKind, reason: Reason) -> Self {
+        Self { kind, reason, source: None, challenges: None, presented: None, scope: None }
+    }
+
+    pub(crate) fn unavailable(source: BoxError) -> Self {
+        Self { source: Some(source.into()), ..Self::new(RejectionKind::Unavailable, Reason::Unavailable) }
+    }
+
+    pub(crate) fn challenged(mut self, challenges: Arc<Challenges>, presented: Option<u8>) -> Self {
+        self.challenges = Some(challenges);
+        self.presented = presented;
+        self
+    }
+
+    pub(crate) fn scope(mut self, scope: Option<&'static str>) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// What the client is told.
+    pub fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// What the log is told.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// The answer with the problem body.
+    pub fn answer(&self) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from_static(self.kind.body().as_bytes()));
+        *response.status_mut() = self.kind.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        if let Some(challenges) = &self.challenges {
+            challenges.write(headers, self.kind, self.presented, self.scope);
+        }
+        if self.kind == RejectionKind::Unavailable {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(Self::RETRY_AFTER.as_secs()));
+        }
+        response
+    }
+
+    /// The answer that `maker` makes of it, this rejection in its extensions.
+    pub fn respond<B>(self, maker: &impl MakeReply<B>) -> Response<B> {
+        let mut response = maker.make(&self, self.answer());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Shows kind and reason, never the source's text.
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejection").field("kind", &self.kind).field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "request refused: {}", self.kind.code())
+    }
+}
+
+impl Error for Rejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}

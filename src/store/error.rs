@@ -1,0 +1,57 @@
+//! Why a store did not answer.
+
+use std::{error::Error, fmt, sync::Arc};
+
+use crate::error::BoxError;
+
+/// A store could not do what was asked. Nothing was changed, or, where a connection broke, it is unknown whether it was.
+#[derive(Debug, Clone)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// The kind of a [`StoreError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The engine did not answer, or answered with an error.
+    Unavailable,
+    /// The bound is reached and nothing can be purged. The living are never evicted.
+    Full,
+    /// The id is taken.
+    Conflict,
+}
+
+impl StoreError {
+    /// An error of this kind, without a cause.
+    pub fn new(kind: StoreErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    /// [`StoreErrorKind::Unavailable`] with its cause.
+    pub fn unavailable(source: impl Into<BoxError>) -> Self {
+        Self { kind: StoreErrorKind::Unavailable, source: Some(source.into().into()) }
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            StoreErrorKind::Unavailable => "the store did not answer",
+            StoreErrorKind::Full => "the store is full",
+            StoreErrorKind::Conflict => "the id is taken",
+        })
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,250 @@
+//! One login.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+
+use super::{Digest, Rotation};
+use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId};
+
+/// A login (a device): one record, however often it is refreshed.
+///
+/// Handlers read it with [`Auth::record`](crate::identity::Auth::record); digests, nonce and lineage key are for stores.
+#[derive(Clone)]
+pub struct LoginRecord {
+    pub(crate) id: TokenId,
+    pub(crate) subject: Arc<Subject>,
+    pub(crate) tenant: Option<Arc<str>>,
+    pub(crate) channel: Channel,
+    pub(crate) client: Option<Arc<str>>,
+    pub(crate) key_thumbprint: Option<Arc<str>>,
+    pub(crate) context: Context,
+
+    pub(crate) access: Digest,
+    pub(crate) refresh: Option<Digest>,
+    pub(crate) previous: Option<Digest>,
+    pub(crate) nonce: Option<SecretBytes>,
+    pub(crate) lineage: SecretBytes,
+    pub(crate) generation: u32,
+    pub(crate) rotated_at: Timestamp,
+    pub(crate) confirmed: bool,
+    pub(crate) grace_hits: u32,
+
+    pub(crate) created: Timestamp,
+    pub(crate) access_ttl: Option<Duration>,
+    pub(crate) refresh_ttl: Option<Duration>,
+    pub(crate) access_expires: Timestamp,
+    pub(crate) refresh_expires: Timestamp,
+    pub(crate) absolute_expires: Timestamp,
+    pub(crate) epoch: Epoch,
+    pub(crate) revoked: Option<Revocation>,
+
+    pub(crate) binding: Binding,
+}
+
+/// The state of a subject's credentials. Raised whenever all its logins shall end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epoch(u64);
+
+/// When and why a login ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    at: Timestamp,
+    reason: RevokeReason,
+}
+
+/// Why a login ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RevokeReason {
+    /// The user, or the application in his name.
+    Logout,
+    /// A used refresh token came back.
+    Reuse,
+    /// The user is gone or inactive.
+    Inactive,
+}
+
+/// What the application keeps with a login: device, address, user agent. A JSON object.
+#[derive(Clone, Default)]
+pub struct Context(Arc<Map<String, Value>>);
+
+/// The first bytes of the hash that binds a record's access digest to the record, once computed.
+///
+/// A copy starts empty: a copy may be changed in what the bytes depend on.
+#[derive(Default)]
+pub(crate) struct Binding(OnceLock<[u8; 12]>);
+
+// ===== impl LoginRecord =====
+
+impl LoginRecord {
+    /// The login's public id.
+    pub fn id(&self) -> TokenId {
+        self.id
+    }
+
+    /// Whose login it is.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The tenant it belongs to.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// The channel its tokens were issued for.
+    pub fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// What the application keeps with it.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The moment of the login.
+    pub fn created(&self) -> Timestamp {
+        self.created
+    }
+
+    /// How often the pair was rotated.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The end of the current access token.
+    pub fn access_expires(&self) -> Timestamp {
+        self.access_expires.min(self.absolute_expires)
+    }
+
+    /// The end of the current refresh token; `None` if there is none.
+    pub fn refresh_expires(&self) -> Option<Timestamp> {
+        self.refresh.is_some().then_some(self.refresh_expires.min(self.absolute_expires))
+    }
+
+    /// The end that nothing extends.
+    pub fn absolute_expires(&self) -> Timestamp {
+        self.absolute_expires
+    }
+
+    /// When and why the login ended, if it was revoked.
+    pub fn revoked(&self) -> Option<Revocation> {
+        self.revoked
+    }
+
+    /// From here on no token of this login can be valid, so the record may be purged.
+    pub fn purgeable_from(&self) -> Timestamp {
+        self.refresh_expires().map_or(self.access_expires(), |refresh| refresh.max(self.access_expires()))
+    }
+
+    /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.
+    pub(crate) fn rotate(&mut self, rotation: Rotation) {
+        self.generation = rotation.generation.saturating_add(1);
+        self.previous = self.refresh.replace(rotation.refresh);
+        self.access = rotation.access;
+        self.nonce = Some(rotation.nonce);
+        self.rotated_at = rotation.now;
+        self.confirmed = false;
+        self.grace_hits = 0;
+        self.access_expires = rotation.access_expires;
+        self.refresh_expires = self.refresh_expires.max(rotation.refresh_expires);
+    }
+}
+
+impl fmt::Debug for LoginRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginRecord")
+            .field("id", &self.id)
+            .field("channel", &self.channel)
+            .field("generation", &self.generation)
+            .field("created", &self.created)
+            .field("access_expires", &self.access_expires)
+            .field("revoked", &self.revoked)
+            .finish_non_exhaustive()
+    }
+}
+
+// ===== impl Epoch =====
+
+impl Epoch {
+    /// From its number, for a store that reads one back.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number to store.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The one after this.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+// ===== impl Revocation =====
+
+impl Revocation {
+    /// Ended at this moment for this reason.
+    pub fn new(at: Timestamp, reason: RevokeReason) -> Self {
+        Self { at, reason }
+    }
+
+    /// When.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Why.
+    pub fn reason(&self) -> RevokeReason {
+        self.reason
+    }
+}
+
+// ===== impl Context =====
+
+impl Context {
+    /// A value by its key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The whole object.
+    pub fn as_object(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl From<Map<String, Value>> for Context {
+    fn from(object: Map<String, Value>) -> Self {
+        Self(Arc::new(object))
+    }
+}
+
+/// Shows the number of keys: the values are the application's.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({} keys)", self.0.len())
+    }
+}
+
+// ===== impl Binding =====
+
+impl Binding {
+    pub(crate) fn get_or_init(&self, compute: impl FnOnce() -> [u8; 12]) -> [u8; 12] {
+        *self.0.get_or_init(compute)
+    }
+}
+
+impl Clone for Binding {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}

@@ -1,0 +1,240 @@
+//! A new pair for a refresh token.
+
+use std::sync::Arc;
+
+use super::{
+    Issued,
+    judge::{self, Standing},
+    pepper::Pepper,
+    ratchet::{self, Kind},
+    service::{Parts, TokenService},
+};
+use crate::{
+    clock::Timestamp,
+    credential::Channel,
+    error::BoxError,
+    event::Event,
+    problem::Reason,
+    random,
+    secret::SecretBytes,
+    store::{Found, LoginRecord, Revocation, RevokeReason, Rotation},
+    text::{self, RefreshText},
+    verify::Refusal,
+};
+
+/// A presented refresh token and where it came from. All of it must be what the login was issued for.
+#[derive(Clone, Copy)]
+pub struct RefreshRequest<'a> {
+    token: &'a str,
+    channel: Channel,
+    tenant: Option<&'a str>,
+    client: Option<&'a str>,
+    key_thumbprint: Option<&'a str>,
+}
+
+/// What one look at the record came to.
+enum Step {
+    Done(Result<Issued, Refusal>),
+    /// Another request changed the record between our read and our write.
+    LostRace,
+}
+
+impl<I: Send + Sync + 'static> TokenService<I> {
+    /// Exchanges a refresh token for the next pair. The old access token dies with it.
+    ///
+    /// Repeated within the policy's window, the direct predecessor gets the same pair, with what is left of its life. Otherwise a used
+    /// token revokes its login.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] for every token that gets no pair: answer them all alike, and clear no cookie. [`Refusal::Unavailable`]
+    /// if the store or the user look-up did not answer: nothing was revoked, and the token may be presented again.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has rotated the pair or has not; in either case the token may be presented again.
+    pub async fn refresh(&self, request: RefreshRequest<'_>) -> Result<Issued, Refusal> {
+        let Some(presented) = text::parse_refresh(request.token, &self.parts.policy.brands) else {
+            return Err(Refusal::Invalid(Reason::Malformed)); // a
+        };
+        // A record is read at most twice: whoever loses two races in a row has to ask again.
+        for raced in [false, true] {
+            if let Step::Done(result) = self.attempt(&presented, &request, raced).await {
+                return result;
+            }
+        }
+        Err(Refusal::Unavailable("the login was changed by others twice in a row".into()))
+    }
+
+    async fn attempt(&self, presented: &RefreshText, request: &RefreshRequest<'_>, raced: bool) -> Step {
+        let parts = &*self.parts;
+        let now = parts.clock.now();
+        let found = match parts.store.find(&presented.id).wait().await {
+            Ok(found) => found,
+            Err(error) => return Step::Done(Err(parts.store_failed(error))),
+        };
+        let Some(Found { record, epoch }) = found else {
+            ratchet::prove_nothing(&presented.secret); // b
+            return Step::Done(Err(Refusal::Invalid(Reason::UnknownRecord)));
+        };
+        match judge::refuse_outright(presented, request, &record, epoch, now, parts.pepper.as_ref()) {
+            Ok(None) => {}
+            Ok(Some(reason)) => return Step::Done(Err(Refusal::Invalid(reason))),
+            Err(trouble) => return Step::Done(Err(parts.key_trouble(trouble, &record))),
+        }
+        match self.users.find(&record.subject).wait().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return Step::Done(Err(parts.end(&record, now, RevokeReason::Inactive).await)), // h
+            Err(error) => return Step::Done(Err(Refusal::Unavailable(error))),
+        }
+        match judge::standing(presented.generation, &record, now, raced, &parts.policy) {
+            Standing::Ahead => {
+                parts.emit(&Event::StoreRegressed { record: record.id });
+                Step::Done(Err(Refusal::Invalid(Reason::AheadOfStore)))
+            }
+            Standing::Current => parts.rotate(presented, &record, now).await,
+            Standing::Repeat => parts.repeat(presented, record, now).await,
+            Standing::Capped => {
+                parts.emit(&Event::GraceCap { record: record.id });
+                Step::Done(Err(Refusal::Invalid(Reason::GraceCap)))
+            }
+            Standing::Refused(reason) => Step::Done(Err(Refusal::Invalid(reason))),
+            Standing::Reuse(kind) => {
+                let since_rotation = now.since(record.rotated_at);
+                let event = Event::TokenReuse { record: record.id, kind, since_rotation };
+                Step::Done(Err(parts.end_reused(&record, now, &event).await))
+            }
+        }
+    }
+}
+
+impl Parts {
+    /// Branch j: the one conditional write.
+    async fn rotate(&self, presented: &RefreshText, record: &LoginRecord, now: Timestamp) -> Step {
+        let nonce = match random::bytes() {
+            Ok(bytes) => SecretBytes::new(bytes),
+            Err(error) => return Step::Done(Err(Refusal::Unavailable(BoxError::from(error)))),
+        };
+        let pepper = self.pepper.as_ref();
+        let next = record.generation + 1;
+        let key = pepper.map(Pepper::current);
+        let pair = ratchet::next_pair(&presented.secret, record.id, next, &nonce, key);
+        let digest = |kind, secret| {
+            ratchet::new_digest(ratchet::binding(kind, record), secret, self.policy.hash, pepper)
+        };
+        let end = |ttl: Option<std::time::Duration>| {
+            ttl.map_or(Timestamp::NEVER, |ttl| now.plus(ttl)).min(record.absolute_expires)
+        };
+        let rotation = Rotation {
+            generation: record.generation,
+            access: digest(Kind::Access, &pair.access),
+            refresh: digest(Kind::Refresh, &pair.refresh),
+            nonce,
+            now,
+            access_expires: end(record.access_ttl),
+            refresh_expires: end(record.refresh_ttl),
+        };
+        match self.store.rotate(&record.id, rotation.clone()).await {
+            Ok(true) => {
+                let mut rotated = record.clone();
+                rotated.rotate(rotation);
+                Step::Done(Ok(self.hand_out(&pair, Arc::new(rotated), now)))
+            }
+            Ok(false) => Step::LostRace,
+            Err(error) => Step::Done(Err(self.store_failed(error))),
+        }
+    }
+
+    /// Branch k: the same pair once more. Neither an end nor the moment of the rotation moves.
+    async fn repeat(&self, presented: &RefreshText, record: Arc<LoginRecord>, now: Timestamp) -> Step {
+        let Some(nonce) = &record.nonce else { return Step::LostRace };
+        let pair = match ratchet::repeat_pair(&presented.secret, &record, nonce, self.pepper.as_ref()) {
+            Ok(Some(pair)) => pair,
+            Ok(None) => {
+                self.emit(&Event::Inconsistent { record: record.id });
+                return Step::Done(Err(Refusal::Invalid(Reason::Inconsistent)));
+            }
+            Err(trouble) => return Step::Done(Err(self.key_trouble(trouble, &record))),
+        };
+        match self.store.grace_hit(&record.id, record.generation, super::policy::GRACE_CAP).await {
+            Ok(true) => {
+                let since_rotation = now.since(record.rotated_at);
+                self.emit(&Event::ReuseAllowed { record: record.id, since_rotation });
+                Step::Done(Ok(self.hand_out(&pair, record, now)))
+            }
+            Ok(false) => Step::LostRace,
+            Err(error) => Step::Done(Err(self.store_failed(error))),
+        }
+    }
+
+    /// Branch h: the user is gone, and so is the login.
+    async fn end(&self, record: &LoginRecord, now: Timestamp, reason: RevokeReason) -> Refusal {
+        match self.store.revoke(&record.id, Revocation::new(now, reason)).await {
+            Ok(_) => Refusal::Invalid(Reason::InactiveUser),
+            Err(error) => self.store_failed(error),
+        }
+    }
+
+    /// Branch m: revoked by the first proof, which alone is reported.
+    async fn end_reused(&self, record: &LoginRecord, now: Timestamp, event: &Event) -> Refusal {
+        match self.store.revoke(&record.id, Revocation::new(now, RevokeReason::Reuse)).await {
+            Ok(first) => {
+                if first {
+                    self.emit(event);
+                }
+                Refusal::Invalid(Reason::Reuse)
+            }
+            Err(error) => self.store_failed(error),
+        }
+    }
+}
+
+// ===== impl RefreshRequest =====
+
+impl<'a> RefreshRequest<'a> {
+    /// A token that came on this channel.
+    pub fn new(token: &'a str, channel: Channel) -> Self {
+        Self { token, channel, tenant: None, client: None, key_thumbprint: None }
+    }
+
+    /// The tenant of the request.
+    #[must_use]
+    pub fn with_tenant(mut self, tenant: &'a str) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
+    /// The authenticated client that sent it.
+    #[must_use]
+    pub fn with_client(mut self, client: &'a str) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// The thumbprint (RFC 7638) of the key that the client proved to hold.
+    #[must_use]
+    pub fn with_key_thumbprint(mut self, thumbprint: &'a str) -> Self {
+        self.key_thumbprint = Some(thumbprint);
+        self
+    }
+
+    pub(super) fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    pub(super) fn tenant(&self) -> Option<&'a str> {
+        self.tenant
+    }
+
+    pub(super) fn client(&self) -> Option<&'a str> {
+        self.client
+    }
+
+    pub(super) fn key_thumbprint(&self) -> Option<&'a str> {
+        self.key_thumbprint
+    }
+}
+
+impl std::fmt::Debug for RefreshRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefreshRequest").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! The service and its parts.
+
+use std::{fmt, sync::Arc};
+
+use super::{pepper::Pepper, policy::TokenPolicy};
+use crate::{
+    clock::Clock,
+    error::BoxError,
+    event::{self, Event, Observer},
+    identity::Subject,
+    keyring::KeyRing,
+    maybe_ready::MaybeReady,
+    store::{StoreError, StoreErrorKind, TokenStore},
+    verify::{Refusal, UserLookup},
+};
+
+/// Issues, verifies, refreshes and revokes opaque tokens. Cheap to clone; clones share everything.
+///
+/// Without [`users`](Self::users) the identity is the [`Subject`] itself. See the module docs.
+pub struct TokenService<I = Subject> {
+    pub(super) parts: Arc<Parts>,
+    pub(super) users: Arc<dyn UserLookup<User = I>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) policy: TokenPolicy,
+    pub(super) clock: Clock,
+    pub(super) pepper: Option<Pepper>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// Every subject is a user and active.
+struct SubjectsAreUsers;
+
+// ===== impl TokenService =====
+
+impl TokenService<Subject> {
+    /// A service over this store.
+    pub fn new(store: impl TokenStore, policy: TokenPolicy) -> Self {
+        let parts =
+            Parts { store: Arc::new(store), policy, clock: Clock::system(), pepper: None, observer: None };
+        Self { parts: Arc::new(parts), users: Arc::new(SubjectsAreUsers) }
+    }
+}
+
+impl<I> TokenService<I> {
+    /// Looks the user up on every request; inactive users are refused everywhere.
+    #[must_use]
+    pub fn users<L: UserLookup>(self, users: L) -> TokenService<L::User> {
+        TokenService { parts: self.parts, users: Arc::new(users) }
+    }
+
+    /// Replaces the clock; the default is [`Clock::system`].
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        Arc::make_mut(&mut self.parts).clock = clock;
+        self
+    }
+
+    /// Adds a server-side key to every new digest. Digests made without it keep working until they are rotated.
+    #[must_use]
+    pub fn pepper(mut self, ring: KeyRing) -> Self {
+        Arc::make_mut(&mut self.parts).pepper = Some(Pepper::new(ring));
+        self
+    }
+
+    /// Reports events to this observer, besides the log.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        Arc::make_mut(&mut self.parts).observer = Some(Arc::new(observer));
+        self
+    }
+}
+
+impl<I> Clone for TokenService<I> {
+    fn clone(&self) -> Self {
+        Self { parts: Arc::clone(&self.parts), users: Arc::clone(&self.users) }
+    }
+}
+
+impl<I> fmt::Debug for TokenService<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenService").field("policy", &self.parts.policy).finish_non_exhaustive()
+    }
+}
+
+// ===== impl Parts =====
+
+impl Parts {
+    pub(super) fn emit(&self, event: &Event) {
+        event::emit(self.observer.as_deref(), event);
+    }
+
+    /// A store that does not answer is never an invalid token.
+    pub(super) fn store_failed(&self, error: StoreError) -> Refusal {
+        if error.kind() == StoreErrorKind::Full {
+            self.emit(&Event::StoreFull);
+        }
+        Refusal::Unavailable(error.into())
+    }
+}
+
+// ===== impl SubjectsAreUsers =====
+
+impl UserLookup for SubjectsAreUsers {
+    type User = Subject;
+
+    fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<Subject>>, BoxError>> {
+        MaybeReady::Now(Ok(Some(Arc::clone(subject))))
+    }
+}
