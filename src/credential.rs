@@ -37,12 +37,20 @@ impl Channel {
 impl<'a> Credential<'a> {
     /// A credential from a header, with the scheme that preceded it.
     pub fn header(text: &'a str, scheme: &'a str) -> Self {
-        Self { text, channel: Channel::Header, scheme: Some(scheme) }
+        Self {
+            text,
+            channel: Channel::Header,
+            scheme: Some(scheme),
+        }
     }
 
     /// A credential from a cookie.
     pub fn cookie(text: &'a str) -> Self {
-        Self { text, channel: Channel::Cookie, scheme: None }
+        Self {
+            text,
+            channel: Channel::Cookie,
+            scheme: None,
+        }
     }
 
     /// The text itself: a secret.
@@ -63,6 +71,9 @@ impl<'a> Credential<'a> {
 
 impl fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("channel", &self.channel).field("scheme", &self.scheme).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("channel", &self.channel)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }

@@ -77,18 +77,33 @@ pub(crate) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
     /// Adds a fault. Never hand it a secret as `value`: the text is printed.
-    pub(crate) fn add(&mut self, field: &'static str, value: impl fmt::Display, rule: &'static str) {
+    pub(crate) fn add(
+        &mut self,
+        field: &'static str,
+        value: impl fmt::Display,
+        rule: &'static str,
+    ) {
         let value = value.to_string();
         self.0.push(ConfigFault { field, value, rule });
     }
 
-    pub(crate) fn check(&mut self, holds: bool, field: &'static str, value: impl fmt::Debug, rule: &'static str) {
+    pub(crate) fn check(
+        &mut self,
+        holds: bool,
+        field: &'static str,
+        value: impl fmt::Debug,
+        rule: &'static str,
+    ) {
         if !holds {
             self.add(field, format_args!("{value:?}"), rule);
         }
     }
 
     pub(crate) fn finish(self) -> Result<(), ConfigError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ConfigError { faults: self.0 }) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError { faults: self.0 })
+        }
     }
 }

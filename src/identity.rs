@@ -73,12 +73,18 @@ pub struct Auth<I> {
 impl Subject {
     /// A subject of this service.
     pub fn local(id: impl Into<Arc<str>>) -> Self {
-        Self { issuer: Issuer::Local, id: id.into() }
+        Self {
+            issuer: Issuer::Local,
+            id: id.into(),
+        }
     }
 
     /// A subject of another issuer.
     pub fn of(issuer: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
-        Self { issuer: Issuer::Url(issuer.into()), id: id.into() }
+        Self {
+            issuer: Issuer::Url(issuer.into()),
+            id: id.into(),
+        }
     }
 
     /// Who vouches for the id.
@@ -97,7 +103,12 @@ impl Subject {
 impl Evidence {
     /// Evidence for a credential that travelled on `channel` and holds from `issued` until `expires`.
     pub fn new(channel: Channel, issued: Timestamp, expires: Timestamp) -> Self {
-        Self { channel, record: None, issued, expires }
+        Self {
+            channel,
+            record: None,
+            issued,
+            expires,
+        }
     }
 
     /// Names the login.
@@ -132,7 +143,10 @@ impl Evidence {
 
 impl AuthContext {
     pub(crate) fn anonymous(challenges: Arc<Challenges>) -> Self {
-        Self { principal: None, challenges }
+        Self {
+            principal: None,
+            challenges,
+        }
     }
 
     pub(crate) fn known(
@@ -142,7 +156,15 @@ impl AuthContext {
         challenges: Arc<Challenges>,
         presented: Option<u8>,
     ) -> Self {
-        Self { principal: Some(Principal { identity, details, evidence, presented }), challenges }
+        Self {
+            principal: Some(Principal {
+                identity,
+                details,
+                evidence,
+                presented,
+            }),
+            challenges,
+        }
     }
 
     /// Whether the request came without a credential.
@@ -160,7 +182,9 @@ impl AuthContext {
     /// # Errors
     /// [`RejectionKind::LayerMissing`] if the layer's identities are not `I`.
     pub fn auth<I: Send + Sync + 'static>(&self) -> Result<Option<Auth<I>>, Rejection> {
-        let Some(principal) = &self.principal else { return Ok(None) };
+        let Some(principal) = &self.principal else {
+            return Ok(None);
+        };
         match Arc::clone(&principal.identity).downcast::<I>() {
             Ok(identity) => Ok(Some(Auth {
                 identity,
@@ -169,20 +193,26 @@ impl AuthContext {
                 challenges: Arc::clone(&self.challenges),
                 presented: principal.presented,
             })),
-            Err(_other_identity) => Err(Rejection::new(RejectionKind::LayerMissing, Reason::LayerMissing)),
+            Err(_other_identity) => Err(Rejection::new(
+                RejectionKind::LayerMissing,
+                Reason::LayerMissing,
+            )),
         }
     }
 
     /// The refusal of an anonymous request, with the layer's challenges.
     pub(crate) fn missing_credential(&self) -> Rejection {
-        Rejection::new(RejectionKind::MissingCredential, Reason::Absent).challenged(Arc::clone(&self.challenges), None)
+        Rejection::new(RejectionKind::MissingCredential, Reason::Absent)
+            .challenged(Arc::clone(&self.challenges), None)
     }
 }
 
 /// Shows whether somebody is there and the evidence, not who it is.
 impl fmt::Debug for AuthContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthContext").field("evidence", &self.evidence()).finish_non_exhaustive()
+        f.debug_struct("AuthContext")
+            .field("evidence", &self.evidence())
+            .finish_non_exhaustive()
     }
 }
 
@@ -238,6 +268,8 @@ impl<I> Clone for Auth<I> {
 /// Shows the evidence, not who it is.
 impl<I> fmt::Debug for Auth<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("evidence", &self.evidence).finish_non_exhaustive()
+        f.debug_struct("Auth")
+            .field("evidence", &self.evidence)
+            .finish_non_exhaustive()
     }
 }

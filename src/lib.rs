@@ -19,6 +19,8 @@ pub mod secret;
 pub mod text;
 
 // Level 1: ports.
+pub mod http_client;
+pub mod provider;
 pub mod store;
 pub mod verify;
 
@@ -27,6 +29,7 @@ pub mod token;
 
 // Level 4: the doors.
 pub mod inbound;
+pub mod outbound;
 
 // Level 5: hosts. Private: their names are those of the crates they adapt to.
 #[cfg(feature = "axum")]
@@ -36,3 +39,6 @@ pub mod docs;
 
 pub use identity::Auth;
 pub use inbound::{AuthLayer, Require};
+pub use outbound::{BodyTokenFetcher, TokenInjectLayer, TokenPipeline};
+pub use store::MemoryStore;
+pub use token::{TokenPolicy, TokenService};

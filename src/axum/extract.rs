@@ -42,7 +42,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         let auth: Auth<P::Identity> = known(parts)?;
-        if P::granted(&auth) { Ok(Self::proven()) } else { Err(auth.insufficient_scope(P::SCOPE)) }
+        if P::granted(&auth) {
+            Ok(Self::proven())
+        } else {
+            Err(auth.insufficient_scope(P::SCOPE))
+        }
     }
 }
 
@@ -53,14 +57,23 @@ fn known<I: Send + Sync + 'static>(parts: &Parts) -> Result<Auth<I>, Rejection> 
 }
 
 /// A layer with this identity type, or a loud 500: a handler that asks for a caller must never run unguarded by mistake.
-fn present<I: Send + Sync + 'static>(parts: &Parts) -> Result<(&AuthContext, Option<Auth<I>>), Rejection> {
+fn present<I: Send + Sync + 'static>(
+    parts: &Parts,
+) -> Result<(&AuthContext, Option<Auth<I>>), Rejection> {
     let identity = std::any::type_name::<I>();
     let missing = || Rejection::new(RejectionKind::LayerMissing, Reason::LayerMissing);
     let loud = |rejection| {
-        tracing::error!(identity, "no portcullis AuthLayer with this identity type is in front of the handler");
+        tracing::error!(
+            identity,
+            "no portcullis AuthLayer with this identity type is in front of the handler"
+        );
         rejection
     };
-    let context = parts.extensions.get::<AuthContext>().ok_or_else(missing).map_err(loud)?;
+    let context = parts
+        .extensions
+        .get::<AuthContext>()
+        .ok_or_else(missing)
+        .map_err(loud)?;
     let auth = context.auth().map_err(loud)?;
     Ok((context, auth))
 }

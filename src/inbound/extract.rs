@@ -23,7 +23,10 @@ pub(super) struct Sources {
 pub(super) enum Place {
     /// The `Authorization` header with one of these schemes, and the position of the first of them among the challenges.
     Header { schemes: Vec<String>, position: u8 },
-    Cookie { settings: CookieSettings, position: u8 },
+    Cookie {
+        settings: CookieSettings,
+        position: u8,
+    },
 }
 
 /// What a place holds.
@@ -35,9 +38,16 @@ pub(super) enum Presented<'a> {
         next: Option<Cursor>,
     },
     /// The request is refused, whatever else it holds.
-    Garbled { reason: Reason, position: Option<u8> },
+    Garbled {
+        reason: Reason,
+        position: Option<u8>,
+    },
     /// A cookie nobody could have issued; another name may hold a better one.
-    Unusable { reason: Reason, position: u8, next: Cursor },
+    Unusable {
+        reason: Reason,
+        position: u8,
+        next: Cursor,
+    },
     /// A header for somebody else, where such are refused.
     Foreign,
     Nothing,
@@ -62,7 +72,11 @@ impl Sources {
                         return Presented::Garbled { reason, position };
                     }
                     FromHeader::Token { credential, scheme } => {
-                        return Presented::Credential { credential, position: position + scheme, next: None };
+                        return Presented::Credential {
+                            credential,
+                            position: position + scheme,
+                            next: None,
+                        };
                     }
                 },
                 Place::Cookie { settings, position } => {
@@ -70,19 +84,40 @@ impl Sources {
                     match settings.read(headers) {
                         Ok(None) => {}
                         Ok(Some(text)) if text.len() > MAX_LENGTH => {
-                            return Presented::Unusable { reason: Reason::TooLong, position, next };
+                            return Presented::Unusable {
+                                reason: Reason::TooLong,
+                                position,
+                                next,
+                            };
                         }
                         Ok(Some(text)) if !is_token68(text.as_bytes()) => {
-                            return Presented::Unusable { reason: Reason::NotToken68, position, next };
+                            return Presented::Unusable {
+                                reason: Reason::NotToken68,
+                                position,
+                                next,
+                            };
                         }
                         Ok(Some(text)) => {
                             let credential = Credential::cookie(text);
-                            return Presented::Credential { credential, position, next: Some(next) };
+                            return Presented::Credential {
+                                credential,
+                                position,
+                                next: Some(next),
+                            };
                         }
                         Err(CookieError::Duplicate) => {
-                            return Presented::Garbled { reason: Reason::DuplicateCookie, position: Some(position) };
+                            return Presented::Garbled {
+                                reason: Reason::DuplicateCookie,
+                                position: Some(position),
+                            };
                         }
-                        Err(_) => return Presented::Unusable { reason: Reason::NotToken68, position, next },
+                        Err(_) => {
+                            return Presented::Unusable {
+                                reason: Reason::NotToken68,
+                                position,
+                                next,
+                            };
+                        }
                     }
                 }
             }
@@ -92,8 +127,14 @@ impl Sources {
 }
 
 enum FromHeader<'a> {
-    Token { credential: Credential<'a>, scheme: u8 },
-    Garbled { reason: Reason, scheme: Option<u8> },
+    Token {
+        credential: Credential<'a>,
+        scheme: u8,
+    },
+    Garbled {
+        reason: Reason,
+        scheme: Option<u8>,
+    },
     Foreign,
     Nothing,
 }
@@ -101,9 +142,14 @@ enum FromHeader<'a> {
 /// `scheme SP b64token` (RFC 6750 §2.1), one space, one header. The scheme's case does not matter (RFC 9110 §11.1).
 fn from_header<'a>(schemes: &'a [String], headers: &'a HeaderMap) -> FromHeader<'a> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return FromHeader::Nothing };
+    let Some(value) = values.next() else {
+        return FromHeader::Nothing;
+    };
     if values.next().is_some() {
-        return FromHeader::Garbled { reason: Reason::DuplicateHeader, scheme: None };
+        return FromHeader::Garbled {
+            reason: Reason::DuplicateHeader,
+            scheme: None,
+        };
     }
     let value = value.as_bytes();
     let found = (0_u8..).zip(schemes).find_map(|(index, scheme)| {
@@ -112,18 +158,28 @@ fn from_header<'a>(schemes: &'a [String], headers: &'a HeaderMap) -> FromHeader<
         let ends = rest.first().is_none_or(|byte| !is_tchar(*byte));
         (ends && start.eq_ignore_ascii_case(scheme.as_bytes())).then_some((index, scheme, rest))
     });
-    let Some((index, scheme, rest)) = found else { return FromHeader::Foreign };
-    let garbled = |reason| FromHeader::Garbled { reason, scheme: Some(index) };
+    let Some((index, scheme, rest)) = found else {
+        return FromHeader::Foreign;
+    };
+    let garbled = |reason| FromHeader::Garbled {
+        reason,
+        scheme: Some(index),
+    };
     if rest.len() > MAX_LENGTH {
         return garbled(Reason::TooLong);
     }
     match rest {
         [] | [b' '] => garbled(Reason::SchemeAlone),
         [b' ', token @ ..] if is_token68(token) => match std::str::from_utf8(token) {
-            Ok(text) => FromHeader::Token { credential: Credential::header(text, scheme), scheme: index },
+            Ok(text) => FromHeader::Token {
+                credential: Credential::header(text, scheme),
+                scheme: index,
+            },
             Err(_never_for_token68) => garbled(Reason::NotToken68),
         },
-        [b' ', token @ ..] if !token.iter().any(u8::is_ascii_whitespace) => garbled(Reason::NotToken68),
+        [b' ', token @ ..] if !token.iter().any(u8::is_ascii_whitespace) => {
+            garbled(Reason::NotToken68)
+        }
         _ => garbled(Reason::NotTwoParts),
     }
 }
@@ -133,7 +189,10 @@ fn is_token68(text: &[u8]) -> bool {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let body = &text[..text.len() - padding];
     // Without an early end: the loop then has no branch in it.
-    !body.is_empty() && body.iter().fold(true, |all, byte| all & TOKEN68[usize::from(*byte)])
+    !body.is_empty()
+        && body
+            .iter()
+            .fold(true, |all, byte| all & TOKEN68[usize::from(*byte)])
 }
 
 const TOKEN68: [bool; 256] = {

@@ -29,7 +29,8 @@ pub struct AuthLayer<I, R = ProblemReply> {
 #[must_use]
 pub struct AuthLayerBuilder<I, R = ProblemReply> {
     authenticators: Vec<Arc<dyn Verify<Identity = I>>>,
-    header: Option<HeaderSource>,
+    /// The schemes of the `Authorization` header, if it is read.
+    schemes: Option<Vec<String>>,
     cookies: Vec<CookieSettings>,
     cookies_first: bool,
     refuse_foreign: bool,
@@ -40,10 +41,6 @@ pub struct AuthLayerBuilder<I, R = ProblemReply> {
     maker: R,
 }
 
-struct HeaderSource {
-    schemes: Vec<String>,
-}
-
 // ===== impl AuthLayer =====
 
 impl<I: Send + Sync + 'static> AuthLayer<I> {
@@ -52,7 +49,7 @@ impl<I: Send + Sync + 'static> AuthLayer<I> {
     pub fn new(verifier: impl Verify<Identity = I>) -> AuthLayerBuilder<I> {
         AuthLayerBuilder {
             authenticators: vec![Arc::new(verifier)],
-            header: Some(HeaderSource { schemes: vec!["Bearer".to_owned(), "Token".to_owned()] }),
+            schemes: Some(vec!["Bearer".to_owned(), "Token".to_owned()]),
             cookies: Vec::new(),
             cookies_first: false,
             refuse_foreign: false,
@@ -75,13 +72,18 @@ impl<S, I, R> Layer<S> for AuthLayer<I, R> {
 
 impl<I, R> Clone for AuthLayer<I, R> {
     fn clone(&self) -> Self {
-        Self { door: Arc::clone(&self.door), maker: Arc::clone(&self.maker) }
+        Self {
+            door: Arc::clone(&self.door),
+            maker: Arc::clone(&self.maker),
+        }
     }
 }
 
 impl<I, R> fmt::Debug for AuthLayer<I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthLayer").field("sources", &self.door.sources).finish_non_exhaustive()
+        f.debug_struct("AuthLayer")
+            .field("sources", &self.door.sources)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,14 +100,14 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     ///
     /// Sources are asked in the order in which they are named: called after [`cookie`](Self::cookie), the header comes second.
     pub fn schemes<T: Into<String>>(mut self, schemes: impl IntoIterator<Item = T>) -> Self {
-        self.header = Some(HeaderSource { schemes: schemes.into_iter().map(Into::into).collect() });
+        self.schemes = Some(schemes.into_iter().map(Into::into).collect());
         self.cookies_first = !self.cookies.is_empty();
         self
     }
 
     /// Reads no header at all. Without this, cookies are read beside the header.
     pub fn without_header(mut self) -> Self {
-        self.header = None;
+        self.schemes = None;
         self
     }
 
@@ -153,7 +155,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     pub fn reject_with<T>(self, maker: T) -> AuthLayerBuilder<I, T> {
         AuthLayerBuilder {
             authenticators: self.authenticators,
-            header: self.header,
+            schemes: self.schemes,
             cookies: self.cookies,
             cookies_first: self.cookies_first,
             refuse_foreign: self.refuse_foreign,
@@ -172,24 +174,35 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     pub fn build(self) -> Result<AuthLayer<I, R>, ConfigError> {
         let mut faults = Faults::default();
         self.check(&mut faults);
-        let schemes = self.header.as_ref().map_or(&[][..], |header| &header.schemes);
+        let schemes = self.schemes.as_deref().unwrap_or_default();
         let cookie = self.cookies.first().map(CookieSettings::name);
-        let challenges =
-            Challenges::new(&self.realm, schemes.iter().map(String::as_str), cookie, self.cookies_first);
-        let Ok(challenges) = challenges else {
-            faults.add("realm", format_args!("{:?}", self.realm), "must be printable ASCII");
-            return faults.finish().map(|()| unreachable!("a fault was added"));
-        };
+        let challenges = Challenges::new(
+            &self.realm,
+            schemes.iter().map(String::as_str),
+            cookie,
+            self.cookies_first,
+        );
+        let printable = challenges.is_ok();
+        faults.check(
+            printable,
+            "realm",
+            &self.realm,
+            "must be printable ASCII, as must be schemes and cookie names",
+        );
         faults.finish()?;
+        let challenges = challenges.expect("a failure is a fault");
         let settlement = Settlement {
-            header: self.header.is_some(),
+            header: self.schemes.is_some(),
             cookie: !self.cookies.is_empty(),
             optional: self.optional,
         };
         let places = self.places(&challenges);
         Ok(AuthLayer {
             door: Arc::new(Door {
-                sources: Sources { places, refuse_foreign: self.refuse_foreign },
+                sources: Sources {
+                    places,
+                    refuse_foreign: self.refuse_foreign,
+                },
                 authenticators: self.authenticators,
                 challenges: Arc::new(challenges),
                 clock: self.clock,
@@ -202,25 +215,54 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     }
 
     fn check(&self, faults: &mut Faults) {
-        faults.check(self.header.is_some() || !self.cookies.is_empty(), "sources", "none", "name a scheme or a cookie");
-        if let Some(header) = &self.header {
-            faults.check(!header.schemes.is_empty(), "schemes", &header.schemes, "must not be empty");
-            faults.check(header.schemes.len() <= 16, "schemes", header.schemes.len(), "must be at most 16");
-            for (index, scheme) in header.schemes.iter().enumerate() {
+        faults.check(
+            self.schemes.is_some() || !self.cookies.is_empty(),
+            "sources",
+            "none",
+            "name a scheme or a cookie",
+        );
+        if let Some(schemes) = &self.schemes {
+            faults.check(!schemes.is_empty(), "schemes", schemes, "must not be empty");
+            faults.check(
+                schemes.len() <= 16,
+                "schemes",
+                schemes.len(),
+                "must be at most 16",
+            );
+            for (index, scheme) in schemes.iter().enumerate() {
                 let token = !scheme.is_empty() && scheme.bytes().all(is_tchar);
-                faults.check(token, "schemes", scheme, "must be a token (RFC 9110, section 5.6.2)");
-                let again = header.schemes[..index].iter().any(|known| known.eq_ignore_ascii_case(scheme));
+                faults.check(
+                    token,
+                    "schemes",
+                    scheme,
+                    "must be a token (RFC 9110, section 5.6.2)",
+                );
+                let again = schemes[..index]
+                    .iter()
+                    .any(|known| known.eq_ignore_ascii_case(scheme));
                 faults.check(!again, "schemes", scheme, "must not come twice");
             }
         }
-        faults.check(self.cookies.len() <= 16, "cookie", self.cookies.len(), "must be at most 16");
+        faults.check(
+            self.cookies.len() <= 16,
+            "cookie",
+            self.cookies.len(),
+            "must be at most 16",
+        );
         for (index, cookie) in self.cookies.iter().enumerate() {
             cookie.check(faults);
-            let again = self.cookies[..index].iter().any(|known| known.name() == cookie.name());
+            let again = self.cookies[..index]
+                .iter()
+                .any(|known| known.name() == cookie.name());
             faults.check(!again, "cookie", cookie.name(), "must not come twice");
         }
         let harmless = self.optional || !self.invalid_as_anonymous;
-        faults.check(harmless, "danger_invalid_as_anonymous", true, "needs optional()");
+        faults.check(
+            harmless,
+            "danger_invalid_as_anonymous",
+            true,
+            "needs optional()",
+        );
     }
 
     fn places(&self, challenges: &Challenges) -> Vec<Place> {
@@ -228,10 +270,16 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         let mut places: Vec<Place> = self
             .cookies
             .iter()
-            .map(|settings| Place::Cookie { settings: settings.clone(), position: position("Cookie") })
+            .map(|settings| Place::Cookie {
+                settings: settings.clone(),
+                position: position("Cookie"),
+            })
             .collect();
-        if let Some(HeaderSource { schemes }) = &self.header {
-            let header = Place::Header { schemes: schemes.clone(), position: position(&schemes[0]) };
+        if let Some(schemes) = &self.schemes {
+            let header = Place::Header {
+                schemes: schemes.clone(),
+                position: position(&schemes[0]),
+            };
             places.insert(if self.cookies_first { places.len() } else { 0 }, header);
         }
         places

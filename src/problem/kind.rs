@@ -132,11 +132,15 @@ impl RejectionKind {
             Self::InvalidRequest => {
                 r#"{"type":"about:blank","title":"Bad Request","status":400,"code":"invalid_request"}"#
             }
-            Self::InvalidToken => r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token"}"#,
+            Self::InvalidToken => {
+                r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_token"}"#
+            }
             Self::InsufficientScope => {
                 r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#
             }
-            Self::Csrf => r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"csrf"}"#,
+            Self::Csrf => {
+                r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"csrf"}"#
+            }
             Self::Unavailable => {
                 r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable"}"#
             }

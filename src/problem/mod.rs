@@ -26,4 +26,4 @@ pub use kind::{Reason, RejectionKind};
 pub use rejection::Rejection;
 pub use reply::{MakeReply, ProblemReply, ReplyBody};
 
-pub(crate) use challenge::{ChallengeError, Challenges};
+pub(crate) use challenge::Challenges;

@@ -30,11 +30,21 @@ impl Rejection {
 
     /// A refusal without challenges.
     pub const fn new(kind: RejectionKind, reason: Reason) -> Self {
-        Self { kind, reason, source: None, challenges: None, presented: None, scope: None }
+        Self {
+            kind,
+            reason,
+            source: None,
+            challenges: None,
+            presented: None,
+            scope: None,
+        }
     }
 
     pub(crate) fn unavailable(source: BoxError) -> Self {
-        Self { source: Some(source.into()), ..Self::new(RejectionKind::Unavailable, Reason::Unavailable) }
+        Self {
+            source: Some(source.into()),
+            ..Self::new(RejectionKind::Unavailable, Reason::Unavailable)
+        }
     }
 
     pub(crate) fn challenged(mut self, challenges: Arc<Challenges>, presented: Option<u8>) -> Self {
@@ -69,7 +79,10 @@ impl Rejection {
             challenges.write(headers, self.kind, self.presented, self.scope);
         }
         if self.kind == RejectionKind::Unavailable {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(Self::RETRY_AFTER.as_secs()));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(Self::RETRY_AFTER.as_secs()),
+            );
         }
         response
     }
@@ -85,7 +98,10 @@ impl Rejection {
 /// Shows kind and reason, never the source's text.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rejection").field("kind", &self.kind).field("reason", &self.reason).finish_non_exhaustive()
+        f.debug_struct("Rejection")
+            .field("kind", &self.kind)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,6 +113,8 @@ impl fmt::Display for Rejection {
 
 impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }

@@ -78,7 +78,9 @@ impl<E: 'static> ReplyBody for combinators::BoxBody<Bytes, E> {
 
 impl<E: 'static> ReplyBody for combinators::UnsyncBoxBody<Bytes, E> {
     fn reply(bytes: Bytes) -> Self {
-        Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+        Full::new(bytes)
+            .map_err(|never| match never {})
+            .boxed_unsync()
     }
 }
 

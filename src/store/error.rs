@@ -31,7 +31,10 @@ impl StoreError {
 
     /// [`StoreErrorKind::Unavailable`] with its cause.
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
-        Self { kind: StoreErrorKind::Unavailable, source: Some(source.into().into()) }
+        Self {
+            kind: StoreErrorKind::Unavailable,
+            source: Some(source.into().into()),
+        }
     }
 
     /// The kind.
@@ -52,6 +55,8 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
     }
 }

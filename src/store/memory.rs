@@ -13,7 +13,9 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Epoch, Found, LoginRecord, Revocation, Rotation, StoreError, StoreErrorKind, TokenStore};
+use super::{
+    Epoch, Found, LoginRecord, Revocation, Rotation, StoreError, StoreErrorKind, TokenStore,
+};
 use crate::{clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, text::TokenId};
 
 /// Logins that a full store purges before it takes a new one: enough to pay for many inserts, few enough to be quick.
@@ -88,10 +90,16 @@ impl MemoryStore {
     }
 
     /// Changes one record, if `change` says so. The caller's predicate and its columns are one step under the lock.
-    fn update(&self, id: &TokenId, change: impl FnOnce(&mut LoginRecord, &SubjectRow) -> bool) -> bool {
+    fn update(
+        &self,
+        id: &TokenId,
+        change: impl FnOnce(&mut LoginRecord, &SubjectRow) -> bool,
+    ) -> bool {
         let mut index = self.lock();
         let rows = self.0.rows.pin();
-        let Some(row) = rows.get(id) else { return false };
+        let Some(row) = rows.get(id) else {
+            return false;
+        };
         let mut record = LoginRecord::clone(&row.record);
         if !change(&mut record, &row.subject) {
             return false;
@@ -101,7 +109,13 @@ impl MemoryStore {
             index.by_end.remove(&(old_end, *id));
             index.by_end.insert((new_end, *id));
         }
-        rows.insert(*id, Row { record: Arc::new(record), subject: Arc::clone(&row.subject) });
+        rows.insert(
+            *id,
+            Row {
+                record: Arc::new(record),
+                subject: Arc::clone(&row.subject),
+            },
+        );
         true
     }
 
@@ -109,13 +123,15 @@ impl MemoryStore {
         let rows = self.0.rows.pin();
         let mut removed = 0;
         while removed < limit {
-            let Some(&(end, id)) = index.by_end.first() else { break };
+            let Some(&(end, id)) = index.by_end.first() else {
+                break;
+            };
             if end > now {
                 break;
             }
             index.by_end.pop_first();
             if let Some(row) = rows.remove(&id) {
-                index.forget(&row, id);
+                index.forget(row, id);
             }
             removed += 1;
         }
@@ -131,7 +147,10 @@ impl Default for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore").field("len", &self.len()).field("capacity", &self.0.capacity).finish()
+        f.debug_struct("MemoryStore")
+            .field("len", &self.len())
+            .field("capacity", &self.0.capacity)
+            .finish()
     }
 }
 
@@ -141,18 +160,27 @@ impl TokenStore for MemoryStore {
         let rows = self.0.rows.pin();
         let found = rows.get(id).map(|row| Found {
             record: Arc::clone(&row.record),
-            epoch: Some(Epoch::from_number(row.subject.epoch.load(Ordering::Acquire))),
+            epoch: Some(Epoch::from_number(
+                row.subject.epoch.load(Ordering::Acquire),
+            )),
         });
         MaybeReady::Now(Ok(found))
     }
 
-    async fn insert(&self, mut record: LoginRecord, first: Epoch, now: Timestamp) -> Result<Arc<LoginRecord>, StoreError> {
+    async fn insert(
+        &self,
+        mut record: LoginRecord,
+        first: Epoch,
+        now: Timestamp,
+    ) -> Result<Arc<LoginRecord>, StoreError> {
         let mut index = self.lock();
         let rows = self.0.rows.pin();
         if rows.contains_key(&record.id) {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
-        if index.by_end.len() >= self.0.capacity && self.purge_locked(&mut index, now, PURGE_BATCH) == 0 {
+        if index.by_end.len() >= self.0.capacity
+            && self.purge_locked(&mut index, now, PURGE_BATCH) == 0
+        {
             return Err(StoreError::new(StoreErrorKind::Full));
         }
         let subject = index.subject(&record.subject, first);
@@ -160,7 +188,13 @@ impl TokenStore for MemoryStore {
         index.by_subject.insert((subject.number, record.id));
         index.by_end.insert((record.purgeable_from(), record.id));
         let record = Arc::new(record);
-        rows.insert(record.id, Row { record: Arc::clone(&record), subject });
+        rows.insert(
+            record.id,
+            Row {
+                record: Arc::clone(&record),
+                subject,
+            },
+        );
         Ok(record)
     }
 
@@ -168,7 +202,9 @@ impl TokenStore for MemoryStore {
         Ok(self.update(id, |record, subject| {
             let epoch = subject.epoch.load(Ordering::Acquire);
             if record.generation != rotation.generation
-                || record.revoked.is_some() || record.epoch.number() != epoch {
+                || record.revoked.is_some()
+                || record.epoch.number() != epoch
+            {
                 return false;
             }
             record.rotate(rotation);
@@ -178,7 +214,9 @@ impl TokenStore for MemoryStore {
 
     async fn grace_hit(&self, id: &TokenId, generation: u32, cap: u32) -> Result<bool, StoreError> {
         Ok(self.update(id, |record, _| {
-            let allowed = record.generation == generation && record.revoked.is_none() && record.grace_hits < cap;
+            let allowed = record.generation == generation
+                && record.revoked.is_none()
+                && record.grace_hits < cap;
             record.grace_hits += u32::from(allowed);
             allowed
         }))
@@ -186,7 +224,8 @@ impl TokenStore for MemoryStore {
 
     fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>> {
         self.update(id, |record, _| {
-            let allowed = record.generation == generation && record.revoked.is_none() && !record.confirmed;
+            let allowed =
+                record.generation == generation && record.revoked.is_none() && !record.confirmed;
             record.confirmed |= allowed;
             allowed
         });
@@ -201,19 +240,33 @@ impl TokenStore for MemoryStore {
         }))
     }
 
-    async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError> {
+    async fn revoke_subject(
+        &self,
+        subject: &Subject,
+        revocation: Revocation,
+    ) -> Result<u64, StoreError> {
         let index = self.lock();
-        let Some(row) = index.subjects.get(subject) else { return Ok(0) };
+        let Some(row) = index.subjects.get(subject) else {
+            return Ok(0);
+        };
         // First the epoch: from here on no login of the subject verifies, marked or not.
         row.epoch.fetch_add(1, Ordering::AcqRel);
         let rows = self.0.rows.pin();
         let mut marked = 0;
         for id in index.logins_of(row.number) {
-            let Some(found) = rows.get(&id).filter(|found| found.record.revoked.is_none()) else { continue };
+            let Some(found) = rows.get(&id).filter(|found| found.record.revoked.is_none()) else {
+                continue;
+            };
             let mut record = LoginRecord::clone(&found.record);
             record.revoked = Some(revocation);
             let subject = Arc::clone(&found.subject);
-            rows.insert(id, Row { record: Arc::new(record), subject });
+            rows.insert(
+                id,
+                Row {
+                    record: Arc::new(record),
+                    subject,
+                },
+            );
             marked += 1;
         }
         Ok(marked)
@@ -232,7 +285,10 @@ impl Index {
         if let Some(row) = self.subjects.get(subject) {
             return Arc::clone(row);
         }
-        let row = Arc::new(SubjectRow { number: self.next_number, epoch: AtomicU64::new(first.number()) });
+        let row = Arc::new(SubjectRow {
+            number: self.next_number,
+            epoch: AtomicU64::new(first.number()),
+        });
         self.next_number += 1;
         self.subjects.insert(Arc::clone(subject), Arc::clone(&row));
         row
@@ -240,7 +296,10 @@ impl Index {
 
     fn logins_of(&self, number: u64) -> impl Iterator<Item = TokenId> + '_ {
         let from = (Bound::Included((number, TokenId::LOWEST)), Bound::Unbounded);
-        self.by_subject.range(from).take_while(move |(found, _)| *found == number).map(|(_, id)| *id)
+        self.by_subject
+            .range(from)
+            .take_while(move |(found, _)| *found == number)
+            .map(|(_, id)| *id)
     }
 
     /// A subject without logins needs no epoch: whatever was issued to it is gone, and the next login starts a random one.
@@ -256,8 +315,12 @@ impl Index {
 
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
-        let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else { return };
-        let head = u64::from_le_bytes(*head) ^ 0x9E37_79B9_7F4A_7C15;
+        let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else {
+            return;
+        };
+        // The one character between the two words.
+        let middle = u64::from(bytes[bytes.len() / 2]).wrapping_mul(0xA076_1D64_78BD_642F);
+        let head = (u64::from_le_bytes(*head) ^ 0x9E37_79B9_7F4A_7C15).wrapping_add(middle);
         let tail = u64::from_le_bytes(*tail) ^ 0xD1B5_4A32_D192_ED03;
         let product = u128::from(head) * u128::from(tail);
         self.0 = (product as u64) ^ ((product >> 64) as u64);

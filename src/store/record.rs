@@ -9,7 +9,9 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{Digest, Rotation};
-use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId};
+use crate::{
+    clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId,
+};
 
 /// A login (a device): one record, however often it is refreshed.
 ///
@@ -117,6 +119,16 @@ impl LoginRecord {
         self.generation
     }
 
+    /// The moment of the last refresh; that of the login before the first.
+    pub fn refreshed(&self) -> Timestamp {
+        self.rotated_at
+    }
+
+    /// Whether the access token has ended; true from the exact moment of its end on.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.access_expires()
+    }
+
     /// The end of the current access token.
     pub fn access_expires(&self) -> Timestamp {
         self.access_expires.min(self.absolute_expires)
@@ -124,7 +136,9 @@ impl LoginRecord {
 
     /// The end of the current refresh token; `None` if there is none.
     pub fn refresh_expires(&self) -> Option<Timestamp> {
-        self.refresh.is_some().then_some(self.refresh_expires.min(self.absolute_expires))
+        self.refresh
+            .is_some()
+            .then_some(self.refresh_expires.min(self.absolute_expires))
     }
 
     /// The end that nothing extends.
@@ -139,7 +153,10 @@ impl LoginRecord {
 
     /// From here on no token of this login can be valid, so the record may be purged.
     pub fn purgeable_from(&self) -> Timestamp {
-        self.refresh_expires().map_or(self.access_expires(), |refresh| refresh.max(self.access_expires()))
+        self.refresh_expires()
+            .map_or(self.access_expires(), |refresh| {
+                refresh.max(self.access_expires())
+            })
     }
 
     /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.

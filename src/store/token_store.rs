@@ -5,7 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Digest, Epoch, LoginRecord, Revocation, StoreError};
-use crate::{clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, secret::SecretBytes, text::TokenId};
+use crate::{
+    clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, secret::SecretBytes,
+    text::TokenId,
+};
 
 /// A login and the current epoch of its subject; `None` if the subject has none, which makes the login invalid.
 #[derive(Debug, Clone)]
@@ -53,7 +56,12 @@ pub trait TokenStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Conflict`](super::StoreErrorKind::Conflict) if the id is taken, [`Full`](super::StoreErrorKind::Full) at the bound.
-    async fn insert(&self, record: LoginRecord, first: Epoch, now: Timestamp) -> Result<Arc<LoginRecord>, StoreError>;
+    async fn insert(
+        &self,
+        record: LoginRecord,
+        first: Epoch,
+        now: Timestamp,
+    ) -> Result<Arc<LoginRecord>, StoreError>;
 
     /// Writes the columns of `rotation`, sets `confirmed = false` and `grace_hits = 0`, and takes the old refresh digest over as the
     /// previous one: where the id exists, the generation is the expected one, nothing is revoked and the record's epoch is its
@@ -70,7 +78,11 @@ pub trait TokenStore: Send + Sync + 'static {
     async fn revoke(&self, id: &TokenId, revocation: Revocation) -> Result<bool, StoreError>;
 
     /// Raises the subject's epoch and marks its logins, in one step. How many were marked; 0 for an unknown subject.
-    async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError>;
+    async fn revoke_subject(
+        &self,
+        subject: &Subject,
+        revocation: Revocation,
+    ) -> Result<u64, StoreError>;
 
     /// Removes up to `limit` logins of which no token can be valid any more ([`LoginRecord::purgeable_from`]), oldest end first. How many were removed.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError>;

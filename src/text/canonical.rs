@@ -65,11 +65,13 @@ mod tests {
         let text = prop_oneof![Just(String::new()), "[\0a\x01]{0,6}", "1|12|\0\0\0\u{1}"];
         let tenant = prop_oneof![Just(None), text.clone().prop_map(Some)];
         let generation = prop_oneof![Just(1), Just(12), Just(256), any::<u64>()];
-        (text.clone(), tenant, text, generation).prop_map(|(kind, tenant, channel, generation)| Fields {
-            kind,
-            tenant,
-            channel,
-            generation,
+        (text.clone(), tenant, text, generation).prop_map(|(kind, tenant, channel, generation)| {
+            Fields {
+                kind,
+                tenant,
+                channel,
+                generation,
+            }
         })
     }
 
@@ -100,6 +102,9 @@ mod tests {
     #[test]
     fn the_layout_is_fixed_for_ever() {
         let encoded = Canonical::new("x").bytes(b"ab").optional(None).number(1);
-        assert_eq!(encoded.as_slice(), b"portcullis/v1/x\0\x01\0\0\0\x02ab\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x01");
+        assert_eq!(
+            encoded.as_slice(),
+            b"portcullis/v1/x\0\x01\0\0\0\x02ab\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x01"
+        );
     }
 }

@@ -15,8 +15,11 @@ mod form;
 
 pub use form::{Brand, TokenId};
 
+#[cfg(test)]
+pub(crate) use form::with_check;
+
 pub(crate) use canonical::Canonical;
 pub(crate) use form::{
-    AccessText, RefreshText, SecretChars, TAG_WIDTH, TagChars, compose_access, compose_refresh, encode_secret, encode_tag,
-    is_access, parse_access, parse_refresh,
+    AccessText, RefreshText, SecretChars, TagChars, compose_access, compose_refresh, encode_secret,
+    encode_tag, is_access, parse_access, parse_refresh,
 };

@@ -64,7 +64,11 @@ impl<I> TokenService<I> {
     ///
     /// # Cancel safety
     /// A dropped call leaves a login behind of which nobody has the tokens, or none.
-    pub async fn issue_for_header(&self, subject: Subject, options: IssueOptions) -> Result<Issued, IssueError> {
+    pub async fn issue_for_header(
+        &self,
+        subject: Subject,
+        options: IssueOptions,
+    ) -> Result<Issued, IssueError> {
         self.parts.issue(subject, Channel::Header, options).await
     }
 
@@ -75,24 +79,39 @@ impl<I> TokenService<I> {
     ///
     /// # Cancel safety
     /// As [`issue_for_header`](Self::issue_for_header).
-    pub async fn issue_for_cookie(&self, subject: Subject, options: IssueOptions) -> Result<Issued, IssueError> {
+    pub async fn issue_for_cookie(
+        &self,
+        subject: Subject,
+        options: IssueOptions,
+    ) -> Result<Issued, IssueError> {
         self.parts.issue(subject, Channel::Cookie, options).await
     }
 }
 
 impl Parts {
-    async fn issue(&self, subject: Subject, channel: Channel, options: IssueOptions) -> Result<Issued, IssueError> {
+    async fn issue(
+        &self,
+        subject: Subject,
+        channel: Channel,
+        options: IssueOptions,
+    ) -> Result<Issued, IssueError> {
         let now = self.clock.now();
-        let pair =
-            Pair { access: text::encode_secret(&*random::bytes()?), refresh: text::encode_secret(&*random::bytes()?) };
+        let pair = Pair {
+            access: text::encode_secret(&*random::bytes()?),
+            refresh: text::encode_secret(&*random::bytes()?),
+        };
         let record = self.new_record(subject, channel, options, &pair, now)?;
         let first_epoch = Epoch::from_number(u64::from_be_bytes(*random::bytes()?));
-        let record = self.store.insert(record, first_epoch, now).await.map_err(|error| {
-            if error.kind() == StoreErrorKind::Full {
-                self.emit(&Event::StoreFull);
-            }
-            IssueError::from(error)
-        })?;
+        let record = self
+            .store
+            .insert(record, first_epoch, now)
+            .await
+            .map_err(|error| {
+                if error.kind() == StoreErrorKind::Full {
+                    self.emit(&Event::StoreFull);
+                }
+                IssueError::from(error)
+            })?;
         Ok(self.hand_out(&pair, record, now))
     }
 
@@ -112,7 +131,9 @@ impl Parts {
             ratchet::new_digest(binding, secret, policy.hash, self.pepper.as_ref())
         };
         let access = digest(Kind::Access, &pair.access);
-        let refresh = policy.refresh_ttl.map(|_| digest(Kind::Refresh, &pair.refresh));
+        let refresh = policy
+            .refresh_ttl
+            .map(|_| digest(Kind::Refresh, &pair.refresh));
         Ok(LoginRecord {
             id,
             subject: Arc::new(subject),
@@ -148,11 +169,20 @@ impl Parts {
         let brand = self.policy.brand();
         let access = text::compose_access(brand, record.id, &pair.access);
         let refresh = record.refresh.is_some().then(|| {
-            text::compose_refresh(brand, record.id, record.generation, &pair.refresh, |tagged| {
-                ratchet::tag(&record.lineage, tagged)
-            })
+            text::compose_refresh(
+                brand,
+                record.id,
+                record.generation,
+                &pair.refresh,
+                |tagged| ratchet::tag(&record.lineage, tagged),
+            )
         });
-        Issued { access, refresh, record, now }
+        Issued {
+            access,
+            refresh,
+            record,
+            now,
+        }
     }
 }
 
@@ -223,7 +253,9 @@ impl Issued {
 
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued").field("record", &self.record).finish_non_exhaustive()
+        f.debug_struct("Issued")
+            .field("record", &self.record)
+            .finish_non_exhaustive()
     }
 }
 
@@ -238,13 +270,19 @@ impl IssueError {
 
 impl From<RandomError> for IssueError {
     fn from(error: RandomError) -> Self {
-        Self { kind: IssueErrorKind::Random, source: Arc::new(error) }
+        Self {
+            kind: IssueErrorKind::Random,
+            source: Arc::new(error),
+        }
     }
 }
 
 impl From<StoreError> for IssueError {
     fn from(error: StoreError) -> Self {
-        Self { kind: IssueErrorKind::Store, source: Arc::new(error) }
+        Self {
+            kind: IssueErrorKind::Store,
+            source: Arc::new(error),
+        }
     }
 }
 

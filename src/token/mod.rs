@@ -60,3 +60,6 @@ pub use issue::{IssueError, IssueErrorKind, IssueOptions, Issued};
 pub use policy::{TokenPolicy, TokenPolicyBuilder};
 pub use refresh::RefreshRequest;
 pub use service::TokenService;
+
+#[cfg(test)]
+mod tests;

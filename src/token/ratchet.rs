@@ -69,7 +69,10 @@ pub(super) fn prove_nothing(secret: &SecretChars) {
     std::hint::black_box(stored.matches(&hash));
 }
 
-fn key_of<'a>(stored: &Digest, pepper: Option<&'a Pepper>) -> Result<Option<&'a PepperKey>, KeyTrouble> {
+fn key_of<'a>(
+    stored: &Digest,
+    pepper: Option<&'a Pepper>,
+) -> Result<Option<&'a PepperKey>, KeyTrouble> {
     match (stored.key(), pepper) {
         (None, _) => Ok(None),
         (Some(_), None) => Err(KeyTrouble::Unknown),
@@ -78,7 +81,13 @@ fn key_of<'a>(stored: &Digest, pepper: Option<&'a Pepper>) -> Result<Option<&'a 
 }
 
 /// Stands for kind, id, subject, tenant and channel in a digest, so that a verification hashes one block.
-pub(super) fn bind(kind: Kind, id: TokenId, subject: &Subject, tenant: Option<&str>, channel: Channel) -> [u8; 12] {
+pub(super) fn bind(
+    kind: Kind,
+    id: TokenId,
+    subject: &Subject,
+    tenant: Option<&str>,
+    channel: Channel,
+) -> [u8; 12] {
     let issuer = match subject.issuer() {
         Issuer::Local => None,
         Issuer::Url(url) => Some(url.as_bytes()),
@@ -98,14 +107,27 @@ pub(super) fn bind(kind: Kind, id: TokenId, subject: &Subject, tenant: Option<&s
 
 /// [`bind`] for a record; for access tokens computed once while the record is loaded.
 pub(super) fn binding(kind: Kind, record: &LoginRecord) -> [u8; 12] {
-    let compute = || bind(kind, record.id, &record.subject, record.tenant(), record.channel);
+    let compute = || {
+        bind(
+            kind,
+            record.id,
+            &record.subject,
+            record.tenant(),
+            record.channel,
+        )
+    };
     match kind {
         Kind::Access => record.binding.get_or_init(compute),
         Kind::Refresh => compute(),
     }
 }
 
-fn hash(algorithm: HashAlgorithm, binding: [u8; 12], secret: &SecretChars, key: Option<&PepperKey>) -> HashBytes {
+fn hash(
+    algorithm: HashAlgorithm,
+    binding: [u8; 12],
+    secret: &SecretChars,
+    key: Option<&PepperKey>,
+) -> HashBytes {
     let mut input = Zeroizing::new([0; 55]);
     input[..12].copy_from_slice(&binding);
     input[12..].copy_from_slice(secret.as_slice());
@@ -114,7 +136,10 @@ fn hash(algorithm: HashAlgorithm, binding: [u8; 12], secret: &SecretChars, key: 
         ($hash:ty) => {
             match key {
                 None => <$hash>::digest(input).into(),
-                Some(key) => mac::<Hmac<$hash>>(key.digest.as_slice(), input).finalize().into_bytes().into(),
+                Some(key) => mac::<Hmac<$hash>>(key.digest.as_slice(), input)
+                    .finalize()
+                    .into_bytes()
+                    .into(),
             }
         };
     }
@@ -136,7 +161,10 @@ fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> M {
 /// Proves that a refresh token was once this login's, however old it is.
 pub(super) fn tag(lineage: &SecretBytes, tagged: &str) -> TagChars {
     let encoded = Canonical::new("lineage").bytes(tagged.as_bytes());
-    let full: [u8; 32] = mac::<Hmac<Sha256>>(lineage.expose(), encoded.as_slice()).finalize().into_bytes().into();
+    let full: [u8; 32] = mac::<Hmac<Sha256>>(lineage.expose(), encoded.as_slice())
+        .finalize()
+        .into_bytes()
+        .into();
     let mut short = [0; 16];
     short.copy_from_slice(&full[..16]);
     encode_tag(&short)
@@ -168,11 +196,18 @@ pub(super) fn next_pair(
             .bytes(id.as_bytes())
             .number(u64::from(generation))
             .bytes(nonce.expose());
-        let bytes: Zeroizing<[u8; 32]> =
-            Zeroizing::new(mac::<Hmac<Sha256>>(&secret, encoded.as_slice()).finalize().into_bytes().into());
+        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(
+            mac::<Hmac<Sha256>>(&secret, encoded.as_slice())
+                .finalize()
+                .into_bytes()
+                .into(),
+        );
         encode_secret(&bytes)
     };
-    Pair { access: derive(Kind::Access), refresh: derive(Kind::Refresh) }
+    Pair {
+        access: derive(Kind::Access),
+        refresh: derive(Kind::Refresh),
+    }
 }
 
 /// [`next_pair`] for a rotation that happened, if it yields what the record holds.
@@ -182,7 +217,9 @@ pub(super) fn repeat_pair(
     nonce: &SecretBytes,
     pepper: Option<&Pepper>,
 ) -> Result<Option<Pair>, KeyTrouble> {
-    let Some(stored) = &record.refresh else { return Ok(None) };
+    let Some(stored) = &record.refresh else {
+        return Ok(None);
+    };
     let key = key_of(stored, pepper)?;
     let pair = next_pair(previous, record.id, record.generation, nonce, key);
     let matches = proves(Kind::Refresh, record, &pair.refresh, stored, pepper)?

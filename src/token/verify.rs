@@ -37,7 +37,11 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     /// # Cancel safety
     /// Nothing is lost when the call is dropped.
     pub async fn verify(&self, token: &str, channel: Option<Channel>) -> Outcome<I> {
-        let expected = Expected { channel, tenant: None, now: self.parts.clock.now() };
+        let expected = Expected {
+            channel,
+            tenant: None,
+            now: self.parts.clock.now(),
+        };
         self.check(token, &expected).wait().await
     }
 
@@ -53,7 +57,11 @@ impl<I: Send + Sync + 'static> TokenService<I> {
                 let tenant: Option<Box<str>> = expected.tenant.map(Into::into);
                 MaybeReady::later(async move {
                     let found = found.await;
-                    let expected = Expected { channel, tenant: tenant.as_deref(), now };
+                    let expected = Expected {
+                        channel,
+                        tenant: tenant.as_deref(),
+                        now,
+                    };
                     this.judge(found, &presented, &expected).wait().await
                 })
             }
@@ -89,8 +97,10 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Ok(None) => return MaybeReady::Now(Err(Refusal::Invalid(Reason::InactiveUser))),
             Err(error) => return MaybeReady::Now(Err(Refusal::Unavailable(error))),
         };
-        let confirming = (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
-        let evidence = Evidence::new(record.channel, record.created, record.access_expires()).with_record(record.id);
+        let confirming =
+            (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
+        let evidence = Evidence::new(record.channel, record.created, record.access_expires())
+            .with_record(record.id);
         let verified = Verified::new(user, evidence, record);
         match confirming {
             // A confirmation that is lost is written at the next use: no reason to refuse this one.
@@ -112,8 +122,11 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 
     fn verify(&self, attempt: &Attempt<'_>) -> MaybeReady<Outcome<I>> {
         let credential = attempt.credential();
-        let expected =
-            Expected { channel: Some(credential.channel()), tenant: attempt.tenant(), now: attempt.now() };
+        let expected = Expected {
+            channel: Some(credential.channel()),
+            tenant: attempt.tenant(),
+            now: attempt.now(),
+        };
         self.check(credential.text(), &expected)
     }
 }
@@ -130,20 +143,29 @@ impl Parts {
             ratchet::prove_nothing(&presented.secret);
             return Err(Refusal::Invalid(Reason::UnknownRecord));
         };
-        let proven =
-            ratchet::proves(Kind::Access, &record, &presented.secret, &record.access, self.pepper.as_ref())
-                .map_err(|trouble| self.key_trouble(trouble, &record))?;
+        let proven = ratchet::proves(
+            Kind::Access,
+            &record,
+            &presented.secret,
+            &record.access,
+            self.pepper.as_ref(),
+        )
+        .map_err(|trouble| self.key_trouble(trouble, &record))?;
         let reason = if !proven {
             Reason::WrongSecret
         } else if record.revoked.is_some() {
             Reason::Revoked
         } else if epoch != Some(record.epoch) {
             Reason::EpochChanged
-        } else if self.policy.bind_channel && expected.channel.is_some_and(|channel| channel != record.channel) {
+        } else if self.policy.bind_channel
+            && expected
+                .channel
+                .is_some_and(|channel| channel != record.channel)
+        {
             Reason::WrongChannel
         } else if expected.tenant != record.tenant() {
             Reason::WrongTenant
-        } else if expected.now >= record.access_expires() {
+        } else if record.is_expired(expected.now) {
             Reason::Expired
         } else {
             return Ok(record);
@@ -156,7 +178,9 @@ impl Parts {
             KeyTrouble::Retired => Refusal::Invalid(Reason::RetiredKey),
             KeyTrouble::Unknown => {
                 self.emit(&Event::UnknownKey { record: record.id });
-                Refusal::Unavailable("the record names a pepper key that the key ring does not know".into())
+                Refusal::Unavailable(
+                    "the record names a pepper key that the key ring does not know".into(),
+                )
             }
         }
     }

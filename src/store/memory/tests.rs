@@ -1,1 +1,155 @@
+use std::time::Duration;
 
+use super::*;
+use crate::{
+    clock::ManualClock,
+    store::RevokeReason,
+    token::{IssueErrorKind, IssueOptions, TokenPolicy, TokenService},
+};
+
+fn service(capacity: usize) -> (MemoryStore, ManualClock, TokenService) {
+    let store = MemoryStore::with_capacity(capacity);
+    let time = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
+    let tokens = TokenService::new(store.clone(), TokenPolicy::default()).clock(time.clock());
+    (store, time, tokens)
+}
+
+async fn login(tokens: &TokenService, user: &str) -> Result<TokenId, IssueErrorKind> {
+    let issued = tokens
+        .issue_for_header(Subject::local(user), IssueOptions::default())
+        .await;
+    issued
+        .map(|issued| issued.record().id())
+        .map_err(|error| error.kind())
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_and_evicts_nobody() {
+    let (store, _time, tokens) = service(2);
+    let first = login(&tokens, "a").await.unwrap();
+    login(&tokens, "b").await.unwrap();
+    assert_eq!(login(&tokens, "c").await, Err(IssueErrorKind::Store));
+    assert_eq!(store.len(), 2);
+    assert!(store.find(&first).wait().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_full_store_first_purges_what_has_ended() {
+    let (store, time, tokens) = service(2);
+    let first = login(&tokens, "a").await.unwrap();
+    time.advance(Duration::from_secs(24 * 60 * 60));
+    let second = login(&tokens, "b").await.unwrap();
+    time.advance(Duration::from_secs(6 * 24 * 60 * 60));
+    login(&tokens, "c").await.unwrap();
+    assert!(store.find(&first).wait().await.unwrap().is_none());
+    assert!(store.find(&second).wait().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn purging_ends_with_the_refresh_life_and_forgets_the_subject() {
+    let (store, time, tokens) = service(10);
+    login(&tokens, "a").await.unwrap();
+    time.advance(Duration::from_secs(7 * 24 * 60 * 60) - Duration::from_millis(1));
+    assert_eq!(store.purge(time.now(), 10).await.unwrap(), 0);
+    time.advance(Duration::from_millis(1));
+    assert_eq!(store.purge(time.now(), 10).await.unwrap(), 1);
+    let index = store.lock();
+    assert!(index.subjects.is_empty() && index.by_subject.is_empty() && index.by_end.is_empty());
+}
+
+#[tokio::test]
+async fn revoking_a_subject_raises_its_epoch_and_leaves_others_alone() {
+    let (store, time, tokens) = service(10);
+    let (one, two) = (
+        login(&tokens, "a").await.unwrap(),
+        login(&tokens, "a").await.unwrap(),
+    );
+    let other = login(&tokens, "b").await.unwrap();
+    let before = store
+        .find(&one)
+        .wait()
+        .await
+        .unwrap()
+        .unwrap()
+        .epoch
+        .unwrap();
+    let revocation = Revocation::new(time.now(), RevokeReason::Logout);
+    assert_eq!(
+        store
+            .revoke_subject(&Subject::local("a"), revocation)
+            .await
+            .unwrap(),
+        2
+    );
+    for id in [one, two] {
+        let found = store.find(&id).wait().await.unwrap().unwrap();
+        assert_eq!(found.epoch, Some(before.next()));
+        assert_eq!(found.record.revoked(), Some(revocation));
+    }
+    assert_eq!(
+        store
+            .find(&other)
+            .wait()
+            .await
+            .unwrap()
+            .unwrap()
+            .record
+            .revoked(),
+        None
+    );
+    assert_eq!(
+        store
+            .revoke_subject(&Subject::local("nobody"), revocation)
+            .await
+            .unwrap(),
+        0
+    );
+}
+
+/// Late writes find nothing and leave nothing.
+#[tokio::test]
+async fn nothing_but_insert_creates_a_record() {
+    let (store, time, tokens) = service(10);
+    let id = login(&tokens, "a").await.unwrap();
+    let record = LoginRecord::clone(&store.find(&id).wait().await.unwrap().unwrap().record);
+    time.advance(Duration::from_secs(8 * 24 * 60 * 60));
+    assert_eq!(store.purge(time.now(), 10).await.unwrap(), 1);
+    let rotation = Rotation {
+        generation: 0,
+        access: record.access.clone(),
+        refresh: record.access.clone(),
+        nonce: record.lineage.clone(),
+        now: time.now(),
+        access_expires: Timestamp::NEVER,
+        refresh_expires: Timestamp::NEVER,
+    };
+    assert!(!store.rotate(&id, rotation).await.unwrap());
+    assert!(!store.grace_hit(&id, 0, 100).await.unwrap());
+    store.confirm(&id, 0).wait().await.unwrap();
+    assert!(
+        !store
+            .revoke(&id, Revocation::new(time.now(), RevokeReason::Logout))
+            .await
+            .unwrap()
+    );
+    assert!(store.find(&id).wait().await.unwrap().is_none() && store.is_empty());
+}
+
+#[test]
+fn ids_that_differ_in_any_place_hash_apart() {
+    use std::hash::BuildHasher;
+
+    let hasher = BuildHasherDefault::<IdHasher>::default();
+    let base = [b'0'; 17];
+    let mut seen = std::collections::HashSet::new();
+    for position in 0..17 {
+        for byte in b'0'..=b'9' {
+            let mut id = base;
+            id[position] = byte;
+            let id = TokenId::parse(std::str::from_utf8(&id).unwrap()).unwrap();
+            seen.insert(hasher.hash_one(id));
+        }
+    }
+    // All ids but the base itself, which comes once for each position.
+    assert_eq!(seen.len(), 17 * 9 + 1);
+}

@@ -1,0 +1,78 @@
+//! One step of a pipeline: the port, and what a step is given.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::Full;
+
+use super::{origin, token::AccessToken};
+use crate::{
+    http_client::HttpClient,
+    provider::{TokenError, TokenErrorKind},
+};
+
+/// Fetches one token.
+///
+/// # Cancel safety
+/// A fetch is dropped when its deadline passes. Nothing else drops it.
+#[async_trait]
+pub trait TokenFetcher: Send + Sync + 'static {
+    /// The step's name, unique in its pipeline.
+    fn name(&self) -> &str;
+
+    /// The steps whose tokens it needs.
+    fn depends_on(&self) -> &[String];
+
+    /// Where it sends its request, if that is known beforehand: checked when the pipeline is built.
+    fn endpoint(&self) -> Option<&Uri>;
+
+    /// What is wrong with its settings, found when the pipeline is built: (setting, rule) of each fault.
+    fn faults(&self) -> Vec<(&'static str, &'static str)>;
+
+    /// Gets a token.
+    async fn fetch(&self, fetch: &Fetch) -> Result<AccessToken, TokenError>;
+}
+
+/// What a step has at hand while it fetches.
+pub struct Fetch {
+    pub(super) http: HttpClient,
+    pub(super) http_on_loopback: bool,
+    pub(super) earlier: HashMap<Arc<str>, AccessToken>,
+}
+
+impl Fetch {
+    /// The token of a step that this one depends on.
+    ///
+    /// # Errors
+    /// [`TokenErrorKind::Request`] for any other step.
+    pub fn token(&self, step: &str) -> Result<&AccessToken, TokenError> {
+        self.earlier
+            .get(step)
+            .ok_or_else(|| TokenError::new(TokenErrorKind::Request))
+    }
+
+    /// Sends a request and collects at most 64 KiB of the answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`TokenErrorKind::Request`] for a URI that is not `https` (or `http` on loopback where that is allowed),
+    /// [`TokenErrorKind::Transport`] if there is no answer.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
+        if !origin::is_safe(request.uri(), self.http_on_loopback) {
+            return Err(TokenError::new(TokenErrorKind::Request));
+        }
+        self.http
+            .send(request)
+            .await
+            .map_err(|error| TokenError::new(TokenErrorKind::Transport).with_source(error))
+    }
+}
+
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch")
+            .field("earlier", &self.earlier.keys())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! The future of an answer, and what it fails with.
+
+use std::{
+    error::Error,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{replay::Replay, service::Attempt};
+use crate::{error::BoxError, maybe_ready::BoxFuture, provider::TokenError};
+
+pub(super) type Answer<RB> = Result<Response<RB>, InjectError>;
+
+/// A request was not answered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// There is no token, so the request was not sent.
+    Token(TokenError),
+    /// The service below failed.
+    Inner(BoxError),
+}
+
+pin_project! {
+    /// Response future of [`TokenInject`](super::TokenInject).
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the request. A token fetch that it waits for goes on for the others.
+    pub struct ResponseFuture<S, R, B, RB>
+    where
+        S: Service<Request<B>>,
+        R: Replay<B>,
+    {
+        #[pin]
+        state: State<S, R, B, RB>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, R, B, RB>
+    where
+        S: Service<Request<B>>,
+        R: Replay<B>,
+    {
+        /// The request is out: with a token, or without one where none belongs.
+        Sent {
+            #[pin]
+            future: S::Future,
+            attempt: Option<Attempt<S, R, B>>,
+        },
+        /// Something has to be waited for: the first token, or a newer one.
+        Slow {
+            future: BoxFuture<Answer<RB>>,
+        },
+        Failed {
+            error: Option<InjectError>,
+        },
+    }
+}
+
+impl<S, R, B, RB> ResponseFuture<S, R, B, RB>
+where
+    S: Service<Request<B>>,
+    R: Replay<B>,
+{
+    pub(super) fn sent(future: S::Future, attempt: Option<Attempt<S, R, B>>) -> Self {
+        Self {
+            state: State::Sent { future, attempt },
+        }
+    }
+
+    pub(super) fn slow(future: BoxFuture<Answer<RB>>) -> Self {
+        Self {
+            state: State::Slow { future },
+        }
+    }
+
+    pub(super) fn failed(error: InjectError) -> Self {
+        Self {
+            state: State::Failed { error: Some(error) },
+        }
+    }
+}
+
+impl<S, R, B, RB> Future for ResponseFuture<S, R, B, RB>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    R: Replay<B>,
+    B: Send + 'static,
+    RB: Send + 'static,
+{
+    type Output = Answer<RB>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let renewing = match state.as_mut().project() {
+                StateProj::Sent { future, attempt } => {
+                    let response = ready!(future.poll(cx)).map_err(InjectError::inner)?;
+                    let Some(attempt) = attempt.take() else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    if !attempt.is_rejected(&response) {
+                        return Poll::Ready(Ok(response));
+                    }
+                    attempt.renew(response)
+                }
+                StateProj::Slow { future } => return future.as_mut().poll(cx),
+                StateProj::Failed { error } => {
+                    return Poll::Ready(Err(error.take().expect("polled after completion")));
+                }
+            };
+            state.set(State::Slow {
+                future: Box::pin(renewing),
+            });
+        }
+    }
+}
+
+impl<S, R, B, RB> fmt::Debug for ResponseFuture<S, R, B, RB>
+where
+    S: Service<Request<B>>,
+    R: Replay<B>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+// ===== impl InjectError =====
+
+impl InjectError {
+    pub(super) fn inner(error: impl Into<BoxError>) -> Self {
+        Self::Inner(error.into())
+    }
+}
+
+impl fmt::Display for InjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "no token for the request",
+            Self::Inner(_) => "the request failed",
+        })
+    }
+}
+
+impl Error for InjectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Token(error) => Some(error),
+            Self::Inner(error) => Some(&**error),
+        }
+    }
+}

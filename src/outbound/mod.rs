@@ -1,0 +1,70 @@
+//! With which token requests go out: pipelines that fetch tokens, and a layer that attaches them.
+//!
+//! 1. A request to an origin that is not allowed passes untouched, without a token.
+//! 2. A fresh token is attached without a lock and without I/O. Otherwise one fetch serves all who wait; dropping one of them, or all, does not stop it.
+//! 3. An answer of 401 makes the provider get something newer than the lease that was rejected. The request is repeated at most once, and only if that
+//!    succeeds, the new token differs, and the body can be sent again; otherwise the 401 is the answer.
+//! 4. A token that cannot be had is an error. The request is not sent without it.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use portcullis::{
+//!     TokenInjectLayer, TokenPipeline,
+//!     http_client::HttpClient,
+//!     outbound::BodyTokenFetcher,
+//! };
+//! use tower::{ServiceBuilder, service_fn};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let client = service_fn(|_: Request<Full<Bytes>>| async { Ok::<_, std::io::Error>(Response::new(Full::new(Bytes::new()))) });
+//! let pipeline = TokenPipeline::builder("myapp")
+//!     .http(HttpClient::new(client))
+//!     .step(
+//!         BodyTokenFetcher::post("app", "https://auth.example.com/v1/app/token")
+//!             .form([("client_id", "me"), ("client_secret", "…")])
+//!             .ttl(Duration::from_secs(3600)),
+//!     )
+//!     .step(
+//!         BodyTokenFetcher::post("user", "https://auth.example.com/v1/user/token")
+//!             .json(serde_json::json!({ "user": "ada" }))
+//!             .header_from("x-app-token", "app"),
+//!     )
+//!     .build()?;
+//! let service = ServiceBuilder::new()
+//!     .layer(TokenInjectLayer::new(pipeline.provider()).allow_origin("https://api.example.com").build()?)
+//!     .service(client);
+//! # let _ = service;
+//! # Ok(())
+//! # }
+//! ```
+
+mod answer;
+mod fetch;
+mod fetch_body;
+mod fetch_header;
+mod fetch_http;
+mod flight;
+mod future;
+mod layer;
+mod origin;
+mod pipeline;
+mod replay;
+mod service;
+mod slot;
+mod step;
+mod token;
+
+pub use answer::Lifetime;
+pub use fetch::{Fetch, TokenFetcher};
+pub use fetch_body::{BodyTokenFetcher, FromBody};
+pub use fetch_header::{FromHeader, HeaderTokenFetcher};
+pub use fetch_http::{HttpTokenFetcher, ReadToken};
+pub use future::{InjectError, ResponseFuture};
+pub use layer::{TokenInjectLayer, TokenInjectLayerBuilder};
+pub use pipeline::{PipelineProvider, TokenPipeline, TokenPipelineBuilder};
+pub use replay::{Cloned, EmptyOnly, Never, Replay};
+pub use service::TokenInject;
+pub use token::AccessToken;

@@ -1,0 +1,162 @@
+//! Where a token may go: scheme, host and port.
+
+use http::Uri;
+
+/// A web origin (RFC 6454 §4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// `None` unless the text is `http` or `https`, a host, perhaps a port, and nothing else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let uri: Uri = text.parse().ok()?;
+        let bare =
+            uri.path() == "/" && uri.query().is_none() && !uri.authority()?.as_str().contains('@');
+        if !bare {
+            return None;
+        }
+        let (https, host, port) = parts(&uri)?;
+        Some(Self {
+            https,
+            host: host.to_ascii_lowercase(),
+            port,
+        })
+    }
+
+    /// Without an allocation. A URI without an authority has no origin and matches nothing.
+    pub(super) fn matches(&self, uri: &Uri) -> bool {
+        parts(uri).is_some_and(|(https, host, port)| {
+            https == self.https && port == self.port && host.eq_ignore_ascii_case(&self.host)
+        })
+    }
+
+    pub(super) fn is_safe(&self, http_on_loopback: bool) -> bool {
+        self.https || (http_on_loopback && is_loopback(&self.host))
+    }
+}
+
+/// Whether a secret may be sent to this address.
+pub(super) fn is_safe(uri: &Uri, http_on_loopback: bool) -> bool {
+    parts(uri).is_some_and(|(https, host, _)| https || (http_on_loopback && is_loopback(host)))
+}
+
+fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
+    let https = match uri.scheme_str()? {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    let authority = uri.authority()?;
+    let host = authority.host();
+    let port = match authority.port_u16() {
+        Some(port) => port,
+        // A port that is there but is no number is not the default one.
+        None if authority.as_str().ends_with(host) => {
+            if https {
+                443
+            } else {
+                80
+            }
+        }
+        None => return None,
+    };
+    (!host.is_empty()).then_some((https, host, port))
+}
+
+/// Literal addresses, and `localhost`, which resolvers keep on this machine (RFC 6761 §6.3).
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(origin: &str, uri: &str, expected: bool) {
+        let origin = Origin::parse(origin).expect("an origin");
+        assert_eq!(origin.matches(&uri.parse().unwrap()), expected, "{uri}");
+    }
+
+    #[test]
+    fn r121_scheme_host_and_port_must_all_match() {
+        check(
+            "https://api.example.com",
+            "https://api.example.com/a?b",
+            true,
+        );
+        check(
+            "https://api.example.com",
+            "https://API.example.com:443/",
+            true,
+        );
+        check(
+            "https://api.example.com:443",
+            "https://api.example.com/",
+            true,
+        );
+        check(
+            "https://api.example.com",
+            "https://user@api.example.com/",
+            true,
+        );
+        check("https://[::1]:8443", "https://[::1]:8443/", true);
+        for foreign in [
+            "http://api.example.com/",
+            "https://api.example.com:444/",
+            "https://api.example.com:99999/",
+            "https://api.example.com.evil.test/",
+            "https://evil.test/api.example.com",
+            "https://api.example.com@evil.test/",
+            "https://xapi.example.com/",
+            "https://api.example.com./",
+            "/path-only",
+        ] {
+            check("https://api.example.com", foreign, false);
+        }
+    }
+
+    #[test]
+    fn an_origin_is_nothing_but_an_origin() {
+        for text in [
+            "",
+            "/",
+            "api.example.com",
+            "https://",
+            "https://a/b",
+            "https://a?b",
+            "https://u@a",
+            "ftp://a",
+            "https://a:x",
+            "*",
+        ] {
+            assert_eq!(Origin::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn r121_plain_http_is_for_loopback_and_only_when_asked_for() {
+        for (text, loopback) in [
+            ("http://127.0.0.1:80", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]", true),
+            ("http://localhost:3000", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.evil.test", false),
+            ("http://127.0.0.1.evil.test", false),
+        ] {
+            let origin = Origin::parse(text).unwrap();
+            assert!(!origin.is_safe(false), "{text}");
+            assert_eq!(origin.is_safe(true), loopback, "{text}");
+        }
+        assert!(Origin::parse("https://a").unwrap().is_safe(false));
+    }
+}

@@ -1,0 +1,393 @@
+//! Named steps that build on one another, and the provider that hands out the last one's token.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use http::{HeaderName, header::AUTHORIZATION};
+
+use super::{fetch::TokenFetcher, origin, slot::Slot, token::Prefix};
+use crate::{
+    clock::Clock,
+    error::{ConfigError, Faults},
+    http_client::HttpClient,
+    maybe_ready::MaybeReady,
+    provider::{Lease, TokenError, TokenProvider},
+};
+
+/// A checked pipeline; cheap to clone, clones share their tokens.
+#[derive(Clone)]
+pub struct TokenPipeline {
+    parts: Arc<Parts>,
+}
+
+/// Makes a [`TokenPipeline`].
+#[must_use]
+pub struct TokenPipelineBuilder {
+    name: String,
+    http: Option<HttpClient>,
+    steps: Vec<Arc<dyn TokenFetcher>>,
+    sort: bool,
+    refresh_from: Option<String>,
+    header: HeaderName,
+    header_fault: Option<String>,
+    prefix: Prefix,
+    fetch_timeout: Duration,
+    margin: Duration,
+    blame_pause: Duration,
+    http_on_loopback: bool,
+    clock: Clock,
+}
+
+/// Hands out the token of a pipeline's last step.
+#[derive(Debug, Clone)]
+pub struct PipelineProvider {
+    parts: Arc<Parts>,
+}
+
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) http: HttpClient,
+    pub(super) steps: Vec<Step>,
+    /// The steps to fetch anew after a rejection.
+    renewed: Vec<usize>,
+    pub(super) header: HeaderName,
+    pub(super) prefix: Prefix,
+    pub(super) fetch_timeout: Duration,
+    pub(super) margin: Duration,
+    pub(super) blame_pause: Duration,
+    pub(super) http_on_loopback: bool,
+    pub(super) clock: Clock,
+}
+
+pub(super) struct Step {
+    pub(super) name: Arc<str>,
+    pub(super) fetcher: Arc<dyn TokenFetcher>,
+    pub(super) parents: Vec<usize>,
+    pub(super) slot: Slot,
+}
+
+// ===== impl TokenPipeline =====
+
+impl TokenPipeline {
+    /// Starts a pipeline. The name appears in logs.
+    pub fn builder(name: impl Into<String>) -> TokenPipelineBuilder {
+        TokenPipelineBuilder {
+            name: name.into(),
+            http: None,
+            steps: Vec::new(),
+            sort: false,
+            refresh_from: None,
+            header: AUTHORIZATION,
+            header_fault: None,
+            prefix: Prefix::TokenType,
+            fetch_timeout: Duration::from_secs(30),
+            margin: Duration::from_secs(30),
+            blame_pause: Duration::from_secs(5),
+            http_on_loopback: false,
+            clock: Clock::system(),
+        }
+    }
+
+    /// The tokens of the last step.
+    pub fn provider(&self) -> PipelineProvider {
+        PipelineProvider {
+            parts: Arc::clone(&self.parts),
+        }
+    }
+}
+
+impl fmt::Debug for TokenPipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
+}
+
+// ===== impl PipelineProvider =====
+
+impl TokenProvider for PipelineProvider {
+    fn header(&self) -> &HeaderName {
+        &self.parts.header
+    }
+
+    fn lease(&self) -> MaybeReady<Result<Arc<Lease>, TokenError>> {
+        match self.parts.acquire(self.parts.last()) {
+            MaybeReady::Now(held) => MaybeReady::Now(held.map(|held| Arc::clone(&held.lease))),
+            MaybeReady::Later(flight) => {
+                MaybeReady::later(async move { flight.await.map(|held| Arc::clone(&held.lease)) })
+            }
+        }
+    }
+
+    fn newer_than(
+        &self,
+        rejected: &Arc<Lease>,
+    ) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
+        let Some(flight) = self.parts.board(self.parts.last(), Some(rejected)) else {
+            return MaybeReady::Now(Ok(None));
+        };
+        let rejected = Arc::clone(rejected);
+        MaybeReady::later(async move {
+            let lease = Arc::clone(&flight.await?.lease);
+            // An endpoint that hands the same token out again has nothing newer.
+            let newer =
+                lease.generation() > rejected.generation() && lease.value() != rejected.value();
+            Ok(newer.then_some(lease))
+        })
+    }
+}
+
+// ===== impl Parts =====
+
+impl Parts {
+    fn last(&self) -> usize {
+        self.steps.len() - 1
+    }
+
+    /// Called under the lock of the last step, by the one caller that starts its flight.
+    pub(super) fn mark_renewed_stale(&self) {
+        for step in &self.renewed {
+            if let Some(held) = &*self.steps[*step].slot.load() {
+                held.make_stale();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps: Vec<&str> = self.steps.iter().map(|step| &*step.name).collect();
+        f.debug_struct("TokenPipeline")
+            .field("name", &self.name)
+            .field("steps", &steps)
+            .finish_non_exhaustive()
+    }
+}
+
+// ===== impl TokenPipelineBuilder =====
+
+impl TokenPipelineBuilder {
+    /// The client that token requests are sent with. It must not follow redirects.
+    pub fn http(mut self, client: HttpClient) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Adds a step. The last one's token is the one that requests carry.
+    pub fn step(mut self, fetcher: impl TokenFetcher) -> Self {
+        self.steps.push(Arc::new(fetcher));
+        self
+    }
+
+    /// Accepts steps in any order but the last. By default a step comes after those it depends on.
+    pub fn sort_steps(mut self) -> Self {
+        self.sort = true;
+        self
+    }
+
+    /// After a rejected token, fetches this step anew and every one that depends on it. By default the last step only.
+    pub fn refresh_from(mut self, step: impl Into<String>) -> Self {
+        self.refresh_from = Some(step.into());
+        self
+    }
+
+    /// The header that carries the token. Default `Authorization`.
+    pub fn header(mut self, name: impl AsRef<str>) -> Self {
+        match name.as_ref().parse() {
+            Ok(name) => self.header = name,
+            Err(_) => self.header_fault = Some(name.as_ref().to_owned()),
+        }
+        self
+    }
+
+    /// The word before the token. By default it is the token's type, `Bearer` if it has none.
+    pub fn prefix(mut self, word: impl Into<String>) -> Self {
+        self.prefix = Prefix::Fixed(word.into());
+        self
+    }
+
+    /// Sends the token without a word before it.
+    pub fn bare(mut self) -> Self {
+        self.prefix = Prefix::None;
+        self
+    }
+
+    /// How long one step may take. Default 30 s. It has nothing to do with how long a request waits.
+    pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.fetch_timeout = timeout;
+        self
+    }
+
+    /// How long before its end a token is not sent any more; never more than a tenth of its life. Default 30 s.
+    pub fn margin(mut self, margin: Duration) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// A token that was fetched for a rejected one and never worked is not fetched again for this long: it is not the cause then. Default 5 s.
+    pub fn blame_pause(mut self, pause: Duration) -> Self {
+        self.blame_pause = pause;
+        self
+    }
+
+    /// Replaces the clock; the default is [`Clock::system`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Accepts token endpoints with plain `http` on a loopback address, for tests and local development.
+    pub fn danger_allow_http_on_loopback(mut self) -> Self {
+        self.http_on_loopback = true;
+        self
+    }
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all faults.
+    pub fn build(self) -> Result<TokenPipeline, ConfigError> {
+        let mut faults = Faults::default();
+        faults.check(self.http.is_some(), "http", "none", "name a client");
+        faults.check(!self.steps.is_empty(), "step", "none", "name at least one");
+        if let Some(name) = &self.header_fault {
+            faults.add("header", name, "must be a header's name");
+        }
+        if let Prefix::Fixed(word) = &self.prefix {
+            let usable = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
+            faults.check(usable, "prefix", word, "must be visible ASCII");
+        }
+        faults.check(
+            !self.fetch_timeout.is_zero(),
+            "fetch_timeout",
+            self.fetch_timeout,
+            "must not be zero",
+        );
+        for step in &self.steps {
+            for (setting, rule) in step.faults() {
+                faults.add("step", format_args!("{}.{setting}", step.name()), rule);
+            }
+            let safe = step
+                .endpoint()
+                .is_none_or(|uri| origin::is_safe(uri, self.http_on_loopback));
+            faults.check(
+                safe,
+                "step",
+                format_args!("{}.url", step.name()),
+                "must be https",
+            );
+        }
+        let parents = self.parents(&mut faults);
+        let renewed = self.renewed(&parents, &mut faults);
+        faults.finish()?;
+        let steps = self
+            .steps
+            .into_iter()
+            .zip(parents)
+            .map(|(fetcher, parents)| Step {
+                name: fetcher.name().into(),
+                fetcher,
+                parents,
+                slot: Slot::empty(),
+            });
+        Ok(TokenPipeline {
+            parts: Arc::new(Parts {
+                name: self.name,
+                http: self.http.expect("its absence is a fault"),
+                steps: steps.collect(),
+                renewed,
+                header: self.header,
+                prefix: self.prefix,
+                fetch_timeout: self.fetch_timeout,
+                margin: self.margin,
+                blame_pause: self.blame_pause,
+                http_on_loopback: self.http_on_loopback,
+                clock: self.clock,
+            }),
+        })
+    }
+
+    /// The positions of what each step depends on, or faults that name the step and the dependency.
+    fn parents(&self, faults: &mut Faults) -> Vec<Vec<usize>> {
+        let mut known = HashMap::new();
+        for (index, step) in self.steps.iter().enumerate() {
+            faults.check(!step.name().is_empty(), "step", index, "must have a name");
+            if known.insert(step.name(), index).is_some() {
+                faults.add("step", step.name(), "must not come twice");
+            }
+        }
+        let mut all = Vec::with_capacity(self.steps.len());
+        for (index, step) in self.steps.iter().enumerate() {
+            let mut parents = Vec::new();
+            for needed in step.depends_on() {
+                let arrow = format!("{} -> {needed}", step.name());
+                match known.get(needed.as_str()) {
+                    None => faults.add("depends_on", arrow, "names no step"),
+                    Some(parent) if *parent == index => {
+                        faults.add("depends_on", arrow, "must not be the step itself")
+                    }
+                    Some(parent) if *parent > index && !self.sort => {
+                        faults.add("depends_on", arrow, "must name an earlier step");
+                    }
+                    Some(parent) => parents.push(*parent),
+                }
+            }
+            all.push(parents);
+        }
+        for (index, step) in self.steps.iter().enumerate() {
+            if let Some(via) = all[index]
+                .iter()
+                .find(|parent| reaches(&all, **parent, index))
+            {
+                let arrow = format!("{} -> {}", step.name(), self.steps[*via].name());
+                faults.add("depends_on", arrow, "must not lead back to the step");
+            }
+        }
+        all
+    }
+
+    /// The last step, or `refresh_from` and all between it and the last.
+    fn renewed(&self, parents: &[Vec<usize>], faults: &mut Faults) -> Vec<usize> {
+        let Some(last) = self.steps.len().checked_sub(1) else {
+            return Vec::new();
+        };
+        let Some(name) = &self.refresh_from else {
+            return vec![last];
+        };
+        let Some(from) = self.steps.iter().position(|step| step.name() == name) else {
+            faults.add("refresh_from", name, "names no step");
+            return Vec::new();
+        };
+        faults.check(
+            reaches(parents, last, from),
+            "refresh_from",
+            name,
+            "must be one that the last step builds on",
+        );
+        (0..self.steps.len())
+            .filter(|step| reaches(parents, last, *step) && reaches(parents, *step, from))
+            .collect()
+    }
+}
+
+impl fmt::Debug for TokenPipelineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenPipelineBuilder")
+            .field("name", &self.name)
+            .field("steps", &self.steps.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether `from` is `to` or depends on it, directly or not.
+fn reaches(parents: &[Vec<usize>], from: usize, to: usize) -> bool {
+    let mut seen = vec![false; parents.len()];
+    let mut open = vec![from];
+    while let Some(step) = open.pop() {
+        if step == to {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[step], true) {
+            open.extend(&parents[step]);
+        }
+    }
+    false
+}

@@ -1,0 +1,97 @@
+//! The place of one step's token: read without a lock, written by its one flight.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+
+use super::{flight::Flight, token::AccessToken};
+use crate::{clock::Monotonic, provider::Lease};
+
+/// A token and how long it is used.
+pub(super) struct Held {
+    pub(super) token: AccessToken,
+    pub(super) lease: Arc<Lease>,
+    pub(super) received: Monotonic,
+    pub(super) deadline: Monotonic,
+    /// Fetched because the one before was rejected.
+    pub(super) for_rejected: bool,
+    stale: AtomicBool,
+}
+
+/// What the token's own flight changes.
+pub(super) struct Slot {
+    current: ArcSwapOption<Held>,
+    /// Never held across an await.
+    control: Mutex<Control>,
+}
+
+#[derive(Default)]
+pub(super) struct Control {
+    pub(super) flight: Option<Flight>,
+    pub(super) generation: u64,
+}
+
+impl Held {
+    pub(super) fn new(
+        token: AccessToken,
+        lease: Lease,
+        received: Monotonic,
+        deadline: Monotonic,
+        for_rejected: bool,
+    ) -> Self {
+        Self {
+            token,
+            lease: Arc::new(lease),
+            received,
+            deadline,
+            for_rejected,
+            stale: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_fresh(&self, now: Monotonic) -> bool {
+        now < self.deadline && !self.stale.load(Ordering::Acquire)
+    }
+
+    /// It will not be handed out any more.
+    pub(super) fn make_stale(&self) {
+        self.stale.store(true, Ordering::Release);
+    }
+}
+
+impl Slot {
+    pub(super) fn empty() -> Self {
+        Self {
+            current: ArcSwapOption::empty(),
+            control: Mutex::default(),
+        }
+    }
+
+    pub(super) fn load(&self) -> Guard<Option<Arc<Held>>> {
+        self.current.load()
+    }
+
+    pub(super) fn store(&self, held: Arc<Held>) {
+        self.current.store(Some(held));
+    }
+
+    /// A panic under the lock leaves at worst a finished flight behind, which is recognised as such.
+    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held")
+            .field("lease", &self.lease)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
