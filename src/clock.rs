@@ -85,11 +85,7 @@ impl Timestamp {
 
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::NEVER {
-            f.write_str("never")
-        } else {
-            write!(f, "{} ms", self.0)
-        }
+        if *self == Self::NEVER { f.write_str("never") } else { write!(f, "{} ms", self.0) }
     }
 }
 
@@ -104,10 +100,7 @@ impl Monotonic {
     /// This reading and `span` more; saturates.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
-        )
+        Self(self.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// The time from `earlier` to this reading; zero if `earlier` is later.
@@ -168,9 +161,7 @@ fn system_now() -> Timestamp {
     let millis = i64::try_from(nanos / 1_000_000).unwrap_or(i64::MAX);
     if nanos >= OFFSET_UNTIL.load(Ordering::Acquire) {
         // A system clock before 1970 reads as 1970: everything stored is then in the future, and nothing is lost.
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let wall = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
         OFFSET_MILLIS.store(wall.saturating_sub(millis), Ordering::Release);
         OFFSET_UNTIL.store(nanos.saturating_add(1_000_000_000), Ordering::Release);
@@ -181,9 +172,7 @@ fn system_now() -> Timestamp {
 #[allow(clippy::disallowed_methods)] // the one place
 fn coarse_nanos() -> u64 {
     let origin = coarsetime::Instant::from_ticks(0);
-    coarsetime::Instant::now_without_cache_update()
-        .duration_since(origin)
-        .as_nanos()
+    coarsetime::Instant::now_without_cache_update().duration_since(origin).as_nanos()
 }
 
 #[cfg(feature = "test-util")]
@@ -251,10 +240,7 @@ mod manual {
         /// A clock that reads `start` now.
         #[allow(clippy::disallowed_methods)] // the one place
         pub fn starting_at(start: Timestamp) -> Clock {
-            Clock::from_source(Self {
-                start,
-                origin: tokio::time::Instant::now(),
-            })
+            Clock::from_source(Self { start, origin: tokio::time::Instant::now() })
         }
     }
 

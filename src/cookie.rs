@@ -53,12 +53,7 @@ impl CookieSettings {
     pub fn new(name: impl Into<String>) -> Self {
         let bare_name = name.into();
         let name = format!("__Host-{bare_name}");
-        Self {
-            bare_name,
-            name,
-            same_site: SameSite::Lax,
-            plain: false,
-        }
+        Self { bare_name, name, same_site: SameSite::Lax, plain: false }
     }
 
     /// Sets `SameSite`; the default is [`SameSite::Lax`].
@@ -101,9 +96,9 @@ impl CookieSettings {
         }
         match found {
             None | Some([]) => Ok(None),
-            Some(value) if value.iter().all(u8::is_ascii_graphic) => Ok(Some(
-                std::str::from_utf8(value).expect("visible ASCII is UTF-8"),
-            )),
+            Some(value) if value.iter().all(u8::is_ascii_graphic) => {
+                Ok(Some(std::str::from_utf8(value).expect("visible ASCII is UTF-8")))
+            }
             Some(_) => Err(CookieError::InvalidValue),
         }
     }
@@ -113,14 +108,9 @@ impl CookieSettings {
     ///
     /// # Errors
     /// [`CookieError::InvalidValue`] and [`CookieError::TooLong`].
-    pub fn write(
-        &self,
-        value: &Secret,
-        max_age: Option<Duration>,
-    ) -> Result<HeaderValue, CookieError> {
+    pub fn write(&self, value: &Secret, max_age: Option<Duration>) -> Result<HeaderValue, CookieError> {
         let value = value.expose();
-        let allowed =
-            |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
+        let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
         if value.is_empty() || !value.bytes().all(allowed) {
             return Err(CookieError::InvalidValue);
         }
@@ -138,8 +128,7 @@ impl CookieSettings {
     fn header(&self, value: &str, max_age: Option<Duration>) -> HeaderValue {
         use fmt::Write;
 
-        let mut text =
-            zeroize::Zeroizing::new(String::with_capacity(self.name.len() + value.len() + 80));
+        let mut text = zeroize::Zeroizing::new(String::with_capacity(self.name.len() + value.len() + 80));
         text.push_str(&self.name);
         text.push('=');
         text.push_str(value);
@@ -163,9 +152,8 @@ impl CookieSettings {
 
     pub(crate) fn check(&self, faults: &mut Faults) {
         let tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let usable = !self.bare_name.is_empty()
-            && self.bare_name.len() <= 256
-            && self.bare_name.bytes().all(tchar);
+        let usable =
+            !self.bare_name.is_empty() && self.bare_name.len() <= 256 && self.bare_name.bytes().all(tchar);
         faults.check(
             usable,
             "cookie",
@@ -189,10 +177,7 @@ impl From<&str> for CookieSettings {
 }
 
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    pair.strip_prefix(name)?
-        .trim_ascii_start()
-        .strip_prefix(b"=")
-        .map(<[u8]>::trim_ascii)
+    pair.strip_prefix(name)?.trim_ascii_start().strip_prefix(b"=").map(<[u8]>::trim_ascii)
 }
 
 // ===== impl CookieError =====
@@ -216,35 +201,19 @@ mod tests {
     fn read(settings: &CookieSettings, cookies: &[&str]) -> Result<Option<String>, CookieError> {
         let mut headers = HeaderMap::new();
         for line in cookies {
-            headers.append(
-                header::COOKIE,
-                HeaderValue::from_bytes(line.as_bytes()).unwrap(),
-            );
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
-        settings
-            .read(&headers)
-            .map(|value| value.map(str::to_owned))
+        settings.read(&headers).map(|value| value.map(str::to_owned))
     }
 
     #[test]
     fn the_four_verbs_agree_on_name_and_attributes() {
         let settings = CookieSettings::new("token");
-        let written = settings
-            .write(&Secret::new("abc"), Some(Duration::from_secs(60)))
-            .unwrap();
+        let written = settings.write(&Secret::new("abc"), Some(Duration::from_secs(60))).unwrap();
         assert!(written.is_sensitive());
-        assert_eq!(
-            written,
-            "__Host-token=abc; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax"
-        );
-        assert_eq!(
-            settings.clear(),
-            "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
-        );
-        assert_eq!(
-            read(&settings, &["__Host-token=abc"]),
-            Ok(Some("abc".to_owned()))
-        );
+        assert_eq!(written, "__Host-token=abc; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(settings.clear(), "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(read(&settings, &["__Host-token=abc"]), Ok(Some("abc".to_owned())));
         let plain = settings.danger_plain().same_site(SameSite::Strict);
         assert_eq!(
             plain.write(&Secret::new("abc"), None).unwrap(),
@@ -256,10 +225,7 @@ mod tests {
     #[test]
     fn reading_finds_the_name_among_others() {
         let settings = CookieSettings::new("t").danger_plain();
-        assert_eq!(
-            read(&settings, &["a=1; t=x; b=2"]),
-            Ok(Some("x".to_owned()))
-        );
+        assert_eq!(read(&settings, &["a=1; t=x; b=2"]), Ok(Some("x".to_owned())));
         assert_eq!(read(&settings, &["a=1", "t=x"]), Ok(Some("x".to_owned())));
         assert_eq!(read(&settings, &["tt=1; T=2; at=3; t"]), Ok(None));
         assert_eq!(read(&settings, &["t="]), Ok(None));
@@ -270,56 +236,30 @@ mod tests {
     #[test]
     fn a_name_that_comes_twice_is_refused_in_any_order() {
         let settings = CookieSettings::new("t").danger_plain();
-        for cookies in [
-            &["t=a; t=b"][..],
-            &["t=b; t=a"],
-            &["t=a", "t=b"],
-            &["t=a; t="],
-            &["t=; t=a"],
-            &["t=a; t=a"],
-        ] {
-            assert_eq!(
-                read(&settings, cookies),
-                Err(CookieError::Duplicate),
-                "{cookies:?}"
-            );
+        for cookies in
+            [&["t=a; t=b"][..], &["t=b; t=a"], &["t=a", "t=b"], &["t=a; t="], &["t=; t=a"], &["t=a; t=a"]]
+        {
+            assert_eq!(read(&settings, cookies), Err(CookieError::Duplicate), "{cookies:?}");
         }
     }
 
     #[test]
     fn bad_bytes_are_refused_both_ways() {
         let settings = CookieSettings::new("t");
-        assert_eq!(
-            read(&settings.clone().danger_plain(), &["t=\u{e9}"]),
-            Err(CookieError::InvalidValue)
-        );
-        for value in [
-            "",
-            "a;b",
-            "a b",
-            "a,b",
-            "a\"b",
-            "a\\b",
-            "a\r\nSet-Cookie: x=y",
-            "\u{e9}",
-        ] {
+        assert_eq!(read(&settings.clone().danger_plain(), &["t=\u{e9}"]), Err(CookieError::InvalidValue));
+        for value in ["", "a;b", "a b", "a,b", "a\"b", "a\\b", "a\r\nSet-Cookie: x=y", "\u{e9}"] {
             assert_eq!(
                 settings.write(&Secret::new(value), None),
                 Err(CookieError::InvalidValue),
                 "{value:?}"
             );
         }
-        assert_eq!(
-            settings.write(&Secret::new("x".repeat(4096)), None),
-            Err(CookieError::TooLong)
-        );
+        assert_eq!(settings.write(&Secret::new("x".repeat(4096)), None), Err(CookieError::TooLong));
     }
 
     #[test]
     fn a_long_life_is_cut_as_browsers_do() {
-        let written = CookieSettings::new("t")
-            .write(&Secret::new("a"), Some(Duration::MAX))
-            .unwrap();
+        let written = CookieSettings::new("t").write(&Secret::new("a"), Some(Duration::MAX)).unwrap();
         assert!(written.to_str().unwrap().contains("Max-Age=34560000;"));
     }
 }

@@ -37,20 +37,12 @@ impl Channel {
 impl<'a> Credential<'a> {
     /// A credential from a header, with the scheme that preceded it.
     pub fn header(text: &'a str, scheme: &'a str) -> Self {
-        Self {
-            text,
-            channel: Channel::Header,
-            scheme: Some(scheme),
-        }
+        Self { text, channel: Channel::Header, scheme: Some(scheme) }
     }
 
     /// A credential from a cookie.
     pub fn cookie(text: &'a str) -> Self {
-        Self {
-            text,
-            channel: Channel::Cookie,
-            scheme: None,
-        }
+        Self { text, channel: Channel::Cookie, scheme: None }
     }
 
     /// The text itself: a secret.

@@ -10,10 +10,7 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 /// the same origin: exactly one `Sec-Fetch-Site`, saying `same-origin`. A client that sends no such header uses the
 /// `Authorization` header instead of a cookie.
 pub(crate) fn allows_cookie(method: &Method, headers: &HeaderMap) -> bool {
-    if matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE
-    ) {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE) {
         return true;
     }
     let mut sites = headers.get_all(SEC_FETCH_SITE).iter();

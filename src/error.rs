@@ -77,12 +77,7 @@ pub(crate) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
     /// Adds a fault. Never hand it a secret as `value`: the text is printed.
-    pub(crate) fn add(
-        &mut self,
-        field: &'static str,
-        value: impl fmt::Display,
-        rule: &'static str,
-    ) {
+    pub(crate) fn add(&mut self, field: &'static str, value: impl fmt::Display, rule: &'static str) {
         let value = value.to_string();
         self.0.push(ConfigFault { field, value, rule });
     }
@@ -100,10 +95,6 @@ impl Faults {
     }
 
     pub(crate) fn finish(self) -> Result<(), ConfigError> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(ConfigError { faults: self.0 })
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(ConfigError { faults: self.0 }) }
     }
 }

@@ -42,10 +42,7 @@ impl HttpClient {
     }
 
     /// Sends a request and collects at most 64 KiB of the answer.
-    pub(crate) fn send(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> BoxFuture<Result<Response<Bytes>, BoxError>> {
+    pub(crate) fn send(&self, request: Request<Full<Bytes>>) -> BoxFuture<Result<Response<Bytes>, BoxError>> {
         self.0.send(request)
     }
 }
@@ -68,14 +65,8 @@ where
     fn send(&self, request: Request<Full<Bytes>>) -> BoxFuture<Result<Response<Bytes>, BoxError>> {
         let mut service = self.0.clone();
         Box::pin(async move {
-            poll_fn(|cx| service.poll_ready(cx))
-                .await
-                .map_err(Into::into)?;
-            let (parts, body) = service
-                .call(request)
-                .await
-                .map_err(Into::into)?
-                .into_parts();
+            poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+            let (parts, body) = service.call(request).await.map_err(Into::into)?.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
             Ok(Response::from_parts(parts, body))
         })

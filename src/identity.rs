@@ -73,18 +73,12 @@ pub struct Auth<I> {
 impl Subject {
     /// A subject of this service.
     pub fn local(id: impl Into<Arc<str>>) -> Self {
-        Self {
-            issuer: Issuer::Local,
-            id: id.into(),
-        }
+        Self { issuer: Issuer::Local, id: id.into() }
     }
 
     /// A subject of another issuer.
     pub fn of(issuer: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
-        Self {
-            issuer: Issuer::Url(issuer.into()),
-            id: id.into(),
-        }
+        Self { issuer: Issuer::Url(issuer.into()), id: id.into() }
     }
 
     /// Who vouches for the id.
@@ -103,12 +97,7 @@ impl Subject {
 impl Evidence {
     /// Evidence for a credential that travelled on `channel` and holds from `issued` until `expires`.
     pub fn new(channel: Channel, issued: Timestamp, expires: Timestamp) -> Self {
-        Self {
-            channel,
-            record: None,
-            issued,
-            expires,
-        }
+        Self { channel, record: None, issued, expires }
     }
 
     /// Names the login.
@@ -143,10 +132,7 @@ impl Evidence {
 
 impl AuthContext {
     pub(crate) fn anonymous(challenges: Arc<Challenges>) -> Self {
-        Self {
-            principal: None,
-            challenges,
-        }
+        Self { principal: None, challenges }
     }
 
     pub(crate) fn known(
@@ -156,15 +142,7 @@ impl AuthContext {
         challenges: Arc<Challenges>,
         presented: Option<u8>,
     ) -> Self {
-        Self {
-            principal: Some(Principal {
-                identity,
-                details,
-                evidence,
-                presented,
-            }),
-            challenges,
-        }
+        Self { principal: Some(Principal { identity, details, evidence, presented }), challenges }
     }
 
     /// Whether the request came without a credential.
@@ -193,10 +171,7 @@ impl AuthContext {
                 challenges: Arc::clone(&self.challenges),
                 presented: principal.presented,
             })),
-            Err(_other_identity) => Err(Rejection::new(
-                RejectionKind::LayerMissing,
-                Reason::LayerMissing,
-            )),
+            Err(_other_identity) => Err(Rejection::new(RejectionKind::LayerMissing, Reason::LayerMissing)),
         }
     }
 
@@ -210,9 +185,7 @@ impl AuthContext {
 /// Shows whether somebody is there and the evidence, not who it is.
 impl fmt::Debug for AuthContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthContext")
-            .field("evidence", &self.evidence())
-            .finish_non_exhaustive()
+        f.debug_struct("AuthContext").field("evidence", &self.evidence()).finish_non_exhaustive()
     }
 }
 
@@ -268,8 +241,6 @@ impl<I> Clone for Auth<I> {
 /// Shows the evidence, not who it is.
 impl<I> fmt::Debug for Auth<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth")
-            .field("evidence", &self.evidence)
-            .finish_non_exhaustive()
+        f.debug_struct("Auth").field("evidence", &self.evidence).finish_non_exhaustive()
     }
 }

@@ -65,10 +65,7 @@ impl Key {
     /// [`RandomError`] if the operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         let id = KeyId(u32::from_be_bytes(*random::bytes::<4>()?));
-        Ok(Self {
-            id,
-            bytes: random::bytes()?,
-        })
+        Ok(Self { id, bytes: random::bytes()? })
     }
 
     /// Reads what [`Key::to_text`] wrote. There is no way to make a key of a pass phrase.
@@ -76,10 +73,7 @@ impl Key {
     /// # Errors
     /// [`KeyError`].
     pub fn parse(text: &Secret) -> Result<Self, KeyError> {
-        let digits = text
-            .expose()
-            .strip_prefix(TEXT_PREFIX)
-            .ok_or(KeyError::Malformed)?;
+        let digits = text.expose().strip_prefix(TEXT_PREFIX).ok_or(KeyError::Malformed)?;
         let decoded = data_encoding::HEXLOWER
             .decode(digits.as_bytes())
             .map_err(|_text_stays_secret| KeyError::Malformed)?;
@@ -92,16 +86,11 @@ impl Key {
         }
         // 32 random bytes hold fewer than 16 different values once in 10^16 draws; "aaaa…" and a repeated word always do.
         let mut seen = [false; 256];
-        bytes
-            .iter()
-            .for_each(|byte| seen[usize::from(*byte)] = true);
+        bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
         if seen.iter().filter(|seen| **seen).count() < 16 {
             return Err(KeyError::NotRandom);
         }
-        Ok(Self {
-            id: KeyId(u32::from_be_bytes(*id)),
-            bytes: Zeroizing::new(bytes),
-        })
+        Ok(Self { id: KeyId(u32::from_be_bytes(*id)), bytes: Zeroizing::new(bytes) })
     }
 
     /// The key as text, for a secret store.
@@ -132,9 +121,7 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -143,11 +130,7 @@ impl fmt::Debug for Key {
 impl KeyRing {
     /// A ring whose current key is this one.
     pub fn new(current: Key) -> Self {
-        Self {
-            current,
-            older: Vec::new(),
-            retired: Vec::new(),
-        }
+        Self { current, older: Vec::new(), retired: Vec::new() }
     }
 
     /// Adds a key that checks values and makes none.
@@ -201,11 +184,7 @@ mod tests {
     use super::*;
 
     fn text_of(id: [u8; 4], bytes: [u8; 32]) -> Secret {
-        Key {
-            id: KeyId(u32::from_be_bytes(id)),
-            bytes: Zeroizing::new(bytes),
-        }
-        .to_text()
+        Key { id: KeyId(u32::from_be_bytes(id)), bytes: Zeroizing::new(bytes) }.to_text()
     }
 
     #[test]
@@ -220,16 +199,9 @@ mod tests {
     #[test]
     fn pass_phrases_repeated_bytes_and_typing_errors_are_refused() {
         for text in ["", "hunter2", "pk1_", "pk1_zz", "pk2_00"] {
-            assert_eq!(
-                Key::parse(&Secret::new(text)).unwrap_err(),
-                KeyError::Malformed,
-                "{text}"
-            );
+            assert_eq!(Key::parse(&Secret::new(text)).unwrap_err(), KeyError::Malformed, "{text}");
         }
-        assert_eq!(
-            Key::parse(&text_of([1; 4], [7; 32])).unwrap_err(),
-            KeyError::NotRandom
-        );
+        assert_eq!(Key::parse(&text_of([1; 4], [7; 32])).unwrap_err(), KeyError::NotRandom);
         assert_eq!(
             Key::parse(&text_of([1; 4], *b"passwordpasswordpasswordpassword")).unwrap_err(),
             KeyError::NotRandom
@@ -251,11 +223,8 @@ mod tests {
 
     #[test]
     fn the_ring_tells_known_retired_and_unknown_apart() {
-        let (old, new, foreign) = (
-            Key::generate().unwrap(),
-            Key::generate().unwrap(),
-            Key::generate().unwrap(),
-        );
+        let (old, new, foreign) =
+            (Key::generate().unwrap(), Key::generate().unwrap(), Key::generate().unwrap());
         let ring = KeyRing::new(new.clone()).verify_only(old.clone());
         assert_eq!(ring.standing(old.id()), Standing::Known);
         assert_eq!(ring.standing(new.id()), Standing::Known);

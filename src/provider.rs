@@ -36,10 +36,7 @@ pub trait TokenProvider: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`TokenError`] if getting a newer one failed.
-    fn newer_than(
-        &self,
-        rejected: &Arc<Lease>,
-    ) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>>;
+    fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>>;
 }
 
 /// No token could be had. The text names the step, the kind of failure and the status; it holds nothing that an endpoint answered.
@@ -75,11 +72,7 @@ impl Lease {
     /// A header value with a token of this generation; it is marked sensitive.
     pub fn new(mut value: HeaderValue, generation: u64) -> Self {
         value.set_sensitive(true);
-        Self {
-            value,
-            generation,
-            accepted: AtomicBool::new(false),
-        }
+        Self { value, generation, accepted: AtomicBool::new(false) }
     }
 
     /// The header's value: a secret, marked sensitive.
@@ -107,9 +100,7 @@ impl Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
+        f.debug_struct("Lease").field("generation", &self.generation).finish_non_exhaustive()
     }
 }
 
@@ -118,12 +109,7 @@ impl fmt::Debug for Lease {
 impl TokenError {
     /// An error of this kind.
     pub fn new(kind: TokenErrorKind) -> Self {
-        Self {
-            kind,
-            step: None,
-            status: None,
-            source: None,
-        }
+        Self { kind, step: None, status: None, source: None }
     }
 
     /// Adds the cause. Its text must hold no secret: loggers print it.
@@ -176,8 +162,7 @@ impl fmt::Display for TokenError {
             TokenErrorKind::Request => "the token request could not be made",
             TokenErrorKind::Aborted => "the token fetch was aborted",
         })?;
-        self.status
-            .map_or(Ok(()), |status| write!(f, " (status {})", status.as_u16()))
+        self.status.map_or(Ok(()), |status| write!(f, " (status {})", status.as_u16()))
     }
 }
 
@@ -193,8 +178,6 @@ impl fmt::Debug for TokenError {
 
 impl Error for TokenError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }

@@ -69,9 +69,7 @@ mod tests {
 
     #[test]
     fn what_could_break_out_of_a_challenge_is_refused() {
-        for text in [
-            "", " ", "a  b", " a", "a ", "a\"b", "a\\b", "a\r\nb", "a\tb", "ä", "a\u{7f}",
-        ] {
+        for text in ["", " ", "a  b", " a", "a ", "a\"b", "a\\b", "a\r\nb", "a\tb", "ä", "a\u{7f}"] {
             assert_eq!(Scope::parse(text), Err(InvalidScope), "{text:?}");
         }
     }

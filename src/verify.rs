@@ -68,8 +68,7 @@ pub trait UserLookup: Send + Sync + 'static {
     type User: Send + Sync + 'static;
 
     /// The user; `None` if there is none or it is not active. An error means "could not check" and becomes a 503.
-    fn find(&self, subject: &Arc<Subject>)
-    -> MaybeReady<Result<Option<Arc<Self::User>>, BoxError>>;
+    fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<Self::User>>, BoxError>>;
 }
 
 // ===== impl Attempt =====
@@ -77,12 +76,7 @@ pub trait UserLookup: Send + Sync + 'static {
 impl<'a> Attempt<'a> {
     /// An attempt with nothing but a credential, at a moment.
     pub fn new(credential: Credential<'a>, now: Timestamp) -> Self {
-        Self {
-            credential,
-            now,
-            tenant: None,
-            request: None,
-        }
+        Self { credential, now, tenant: None, request: None }
     }
 
     /// Sets the tenant of the request.
@@ -94,12 +88,7 @@ impl<'a> Attempt<'a> {
 
     /// Sets the head of the request.
     #[must_use]
-    pub fn with_request(
-        mut self,
-        method: &'a Method,
-        uri: &'a Uri,
-        headers: &'a HeaderMap,
-    ) -> Self {
+    pub fn with_request(mut self, method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         self.request = Some((method, uri, headers));
         self
     }
@@ -150,11 +139,7 @@ impl fmt::Debug for Attempt<'_> {
 impl<I> Verified<I> {
     /// An identity with its evidence; `details` are for those who know their type, `Arc::new(())` if there are none.
     pub fn new(identity: Arc<I>, evidence: Evidence, details: Details) -> Self {
-        Self {
-            identity,
-            details,
-            evidence,
-        }
+        Self { identity, details, evidence }
     }
 
     /// The identity.
@@ -200,8 +185,6 @@ impl Error for Refusal {
 /// Shows the evidence, not who it is.
 impl<I> fmt::Debug for Verified<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verified")
-            .field("evidence", &self.evidence)
-            .finish_non_exhaustive()
+        f.debug_struct("Verified").field("evidence", &self.evidence).finish_non_exhaustive()
     }
 }

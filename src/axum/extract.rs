@@ -42,11 +42,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         let auth: Auth<P::Identity> = known(parts)?;
-        if P::granted(&auth) {
-            Ok(Self::proven())
-        } else {
-            Err(auth.insufficient_scope(P::SCOPE))
-        }
+        if P::granted(&auth) { Ok(Self::proven()) } else { Err(auth.insufficient_scope(P::SCOPE)) }
     }
 }
 
@@ -57,9 +53,7 @@ fn known<I: Send + Sync + 'static>(parts: &Parts) -> Result<Auth<I>, Rejection> 
 }
 
 /// A layer with this identity type, or a loud 500: a handler that asks for a caller must never run unguarded by mistake.
-fn present<I: Send + Sync + 'static>(
-    parts: &Parts,
-) -> Result<(&AuthContext, Option<Auth<I>>), Rejection> {
+fn present<I: Send + Sync + 'static>(parts: &Parts) -> Result<(&AuthContext, Option<Auth<I>>), Rejection> {
     let identity = std::any::type_name::<I>();
     let missing = || Rejection::new(RejectionKind::LayerMissing, Reason::LayerMissing);
     let loud = |rejection| {
@@ -69,11 +63,7 @@ fn present<I: Send + Sync + 'static>(
         );
         rejection
     };
-    let context = parts
-        .extensions
-        .get::<AuthContext>()
-        .ok_or_else(missing)
-        .map_err(loud)?;
+    let context = parts.extensions.get::<AuthContext>().ok_or_else(missing).map_err(loud)?;
     let auth = context.auth().map_err(loud)?;
     Ok((context, auth))
 }

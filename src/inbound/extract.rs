@@ -22,7 +22,10 @@ pub(super) struct Sources {
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     /// The `Authorization` header with one of these schemes, and the position of the first of them among the challenges.
-    Header { schemes: Vec<String>, position: u8 },
+    Header {
+        schemes: Vec<String>,
+        position: u8,
+    },
     Cookie {
         settings: CookieSettings,
         position: u8,
@@ -72,11 +75,7 @@ impl Sources {
                         return Presented::Garbled { reason, position };
                     }
                     FromHeader::Token { credential, scheme } => {
-                        return Presented::Credential {
-                            credential,
-                            position: position + scheme,
-                            next: None,
-                        };
+                        return Presented::Credential { credential, position: position + scheme, next: None };
                     }
                 },
                 Place::Cookie { settings, position } => {
@@ -84,26 +83,14 @@ impl Sources {
                     match settings.read(headers) {
                         Ok(None) => {}
                         Ok(Some(text)) if text.len() > MAX_LENGTH => {
-                            return Presented::Unusable {
-                                reason: Reason::TooLong,
-                                position,
-                                next,
-                            };
+                            return Presented::Unusable { reason: Reason::TooLong, position, next };
                         }
                         Ok(Some(text)) if !is_token68(text.as_bytes()) => {
-                            return Presented::Unusable {
-                                reason: Reason::NotToken68,
-                                position,
-                                next,
-                            };
+                            return Presented::Unusable { reason: Reason::NotToken68, position, next };
                         }
                         Ok(Some(text)) => {
                             let credential = Credential::cookie(text);
-                            return Presented::Credential {
-                                credential,
-                                position,
-                                next: Some(next),
-                            };
+                            return Presented::Credential { credential, position, next: Some(next) };
                         }
                         Err(CookieError::Duplicate) => {
                             return Presented::Garbled {
@@ -112,11 +99,7 @@ impl Sources {
                             };
                         }
                         Err(_) => {
-                            return Presented::Unusable {
-                                reason: Reason::NotToken68,
-                                position,
-                                next,
-                            };
+                            return Presented::Unusable { reason: Reason::NotToken68, position, next };
                         }
                     }
                 }
@@ -127,14 +110,8 @@ impl Sources {
 }
 
 enum FromHeader<'a> {
-    Token {
-        credential: Credential<'a>,
-        scheme: u8,
-    },
-    Garbled {
-        reason: Reason,
-        scheme: Option<u8>,
-    },
+    Token { credential: Credential<'a>, scheme: u8 },
+    Garbled { reason: Reason, scheme: Option<u8> },
     Foreign,
     Nothing,
 }
@@ -146,10 +123,7 @@ fn from_header<'a>(schemes: &'a [String], headers: &'a HeaderMap) -> FromHeader<
         return FromHeader::Nothing;
     };
     if values.next().is_some() {
-        return FromHeader::Garbled {
-            reason: Reason::DuplicateHeader,
-            scheme: None,
-        };
+        return FromHeader::Garbled { reason: Reason::DuplicateHeader, scheme: None };
     }
     let value = value.as_bytes();
     let found = (0_u8..).zip(schemes).find_map(|(index, scheme)| {
@@ -161,25 +135,18 @@ fn from_header<'a>(schemes: &'a [String], headers: &'a HeaderMap) -> FromHeader<
     let Some((index, scheme, rest)) = found else {
         return FromHeader::Foreign;
     };
-    let garbled = |reason| FromHeader::Garbled {
-        reason,
-        scheme: Some(index),
-    };
-    if rest.len() > MAX_LENGTH {
+    let garbled = |reason| FromHeader::Garbled { reason, scheme: Some(index) };
+    // The space is not the token's.
+    if rest.len() > MAX_LENGTH + 1 {
         return garbled(Reason::TooLong);
     }
     match rest {
         [] | [b' '] => garbled(Reason::SchemeAlone),
         [b' ', token @ ..] if is_token68(token) => match std::str::from_utf8(token) {
-            Ok(text) => FromHeader::Token {
-                credential: Credential::header(text, scheme),
-                scheme: index,
-            },
+            Ok(text) => FromHeader::Token { credential: Credential::header(text, scheme), scheme: index },
             Err(_never_for_token68) => garbled(Reason::NotToken68),
         },
-        [b' ', token @ ..] if !token.iter().any(u8::is_ascii_whitespace) => {
-            garbled(Reason::NotToken68)
-        }
+        [b' ', token @ ..] if !token.iter().any(u8::is_ascii_whitespace) => garbled(Reason::NotToken68),
         _ => garbled(Reason::NotTwoParts),
     }
 }
@@ -189,10 +156,7 @@ fn is_token68(text: &[u8]) -> bool {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let body = &text[..text.len() - padding];
     // Without an early end: the loop then has no branch in it.
-    !body.is_empty()
-        && body
-            .iter()
-            .fold(true, |all, byte| all & TOKEN68[usize::from(*byte)])
+    !body.is_empty() && body.iter().fold(true, |all, byte| all & TOKEN68[usize::from(*byte)])
 }
 
 const TOKEN68: [bool; 256] = {
@@ -200,8 +164,8 @@ const TOKEN68: [bool; 256] = {
     let mut byte = 0;
     while byte < 256 {
         let character = byte as u8;
-        table[byte] = character.is_ascii_alphanumeric()
-            || matches!(character, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        table[byte] =
+            character.is_ascii_alphanumeric() || matches!(character, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
         byte += 1;
     }
     table

@@ -67,25 +67,15 @@ where
     S: Service<Request<B>>,
 {
     pub(super) fn admitted(future: S::Future, settle: Settle) -> Self {
-        Self {
-            state: State::Admitted { future, settle },
-        }
+        Self { state: State::Admitted { future, settle } }
     }
 
     pub(super) fn rejected(response: S::Response) -> Self {
-        Self {
-            state: State::Rejected {
-                response: Some(response),
-            },
-        }
+        Self { state: State::Rejected { response: Some(response) } }
     }
 
     pub(super) fn verifying(parked: Parked<S, I, R, B>) -> Self {
-        Self {
-            state: State::Verifying {
-                parked: Some(Box::new(parked)),
-            },
-        }
+        Self { state: State::Verifying { parked: Some(Box::new(parked)) } }
     }
 }
 
@@ -117,24 +107,18 @@ where
                     match parked.door.resume(&parked.request, answered, outcome) {
                         Verdict::Known { verified, position } => {
                             let settle = parked.door.admit(&mut parked.request, verified, position);
-                            State::Admitted {
-                                future: parked.inner.call(parked.request),
-                                settle,
-                            }
+                            State::Admitted { future: parked.inner.call(parked.request), settle }
                         }
                         Verdict::Anonymous => {
                             let settle = parked.door.admit_anonymous(&mut parked.request);
-                            State::Admitted {
-                                future: parked.inner.call(parked.request),
-                                settle,
-                            }
+                            State::Admitted { future: parked.inner.call(parked.request), settle }
                         }
-                        Verdict::Refused(rejection) => State::Rejected {
-                            response: Some(reject(rejection, &*parked.maker)),
-                        },
-                        Verdict::Waiting(waiting) => State::Verifying {
-                            parked: Some(Box::new(Parked { waiting, ..parked })),
-                        },
+                        Verdict::Refused(rejection) => {
+                            State::Rejected { response: Some(reject(rejection, &*parked.maker)) }
+                        }
+                        Verdict::Waiting(waiting) => {
+                            State::Verifying { parked: Some(Box::new(Parked { waiting, ..parked })) }
+                        }
                     }
                 }
             };

@@ -40,10 +40,7 @@ pub trait Permission: 'static {
 pub struct Require<P>(PhantomData<fn() -> P>);
 
 impl<P> Require<P> {
-    #[cfg_attr(
-        not(feature = "axum"),
-        expect(dead_code, reason = "made by extractors only")
-    )]
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "made by extractors only"))]
     pub(crate) const fn proven() -> Self {
         Self(PhantomData)
     }

@@ -72,18 +72,13 @@ impl<S, I, R> Layer<S> for AuthLayer<I, R> {
 
 impl<I, R> Clone for AuthLayer<I, R> {
     fn clone(&self) -> Self {
-        Self {
-            door: Arc::clone(&self.door),
-            maker: Arc::clone(&self.maker),
-        }
+        Self { door: Arc::clone(&self.door), maker: Arc::clone(&self.maker) }
     }
 }
 
 impl<I, R> fmt::Debug for AuthLayer<I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthLayer")
-            .field("sources", &self.door.sources)
-            .finish_non_exhaustive()
+        f.debug_struct("AuthLayer").field("sources", &self.door.sources).finish_non_exhaustive()
     }
 }
 
@@ -176,12 +171,8 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         self.check(&mut faults);
         let schemes = self.schemes.as_deref().unwrap_or_default();
         let cookie = self.cookies.first().map(CookieSettings::name);
-        let challenges = Challenges::new(
-            &self.realm,
-            schemes.iter().map(String::as_str),
-            cookie,
-            self.cookies_first,
-        );
+        let challenges =
+            Challenges::new(&self.realm, schemes.iter().map(String::as_str), cookie, self.cookies_first);
         let printable = challenges.is_ok();
         faults.check(
             printable,
@@ -199,10 +190,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         let places = self.places(&challenges);
         Ok(AuthLayer {
             door: Arc::new(Door {
-                sources: Sources {
-                    places,
-                    refuse_foreign: self.refuse_foreign,
-                },
+                sources: Sources { places, refuse_foreign: self.refuse_foreign },
                 authenticators: self.authenticators,
                 challenges: Arc::new(challenges),
                 clock: self.clock,
@@ -223,46 +211,22 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         );
         if let Some(schemes) = &self.schemes {
             faults.check(!schemes.is_empty(), "schemes", schemes, "must not be empty");
-            faults.check(
-                schemes.len() <= 16,
-                "schemes",
-                schemes.len(),
-                "must be at most 16",
-            );
+            faults.check(schemes.len() <= 16, "schemes", schemes.len(), "must be at most 16");
             for (index, scheme) in schemes.iter().enumerate() {
                 let token = !scheme.is_empty() && scheme.bytes().all(is_tchar);
-                faults.check(
-                    token,
-                    "schemes",
-                    scheme,
-                    "must be a token (RFC 9110, section 5.6.2)",
-                );
-                let again = schemes[..index]
-                    .iter()
-                    .any(|known| known.eq_ignore_ascii_case(scheme));
+                faults.check(token, "schemes", scheme, "must be a token (RFC 9110, section 5.6.2)");
+                let again = schemes[..index].iter().any(|known| known.eq_ignore_ascii_case(scheme));
                 faults.check(!again, "schemes", scheme, "must not come twice");
             }
         }
-        faults.check(
-            self.cookies.len() <= 16,
-            "cookie",
-            self.cookies.len(),
-            "must be at most 16",
-        );
+        faults.check(self.cookies.len() <= 16, "cookie", self.cookies.len(), "must be at most 16");
         for (index, cookie) in self.cookies.iter().enumerate() {
             cookie.check(faults);
-            let again = self.cookies[..index]
-                .iter()
-                .any(|known| known.name() == cookie.name());
+            let again = self.cookies[..index].iter().any(|known| known.name() == cookie.name());
             faults.check(!again, "cookie", cookie.name(), "must not come twice");
         }
         let harmless = self.optional || !self.invalid_as_anonymous;
-        faults.check(
-            harmless,
-            "danger_invalid_as_anonymous",
-            true,
-            "needs optional()",
-        );
+        faults.check(harmless, "danger_invalid_as_anonymous", true, "needs optional()");
     }
 
     fn places(&self, challenges: &Challenges) -> Vec<Place> {
@@ -270,16 +234,10 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         let mut places: Vec<Place> = self
             .cookies
             .iter()
-            .map(|settings| Place::Cookie {
-                settings: settings.clone(),
-                position: position("Cookie"),
-            })
+            .map(|settings| Place::Cookie { settings: settings.clone(), position: position("Cookie") })
             .collect();
         if let Some(schemes) = &self.schemes {
-            let header = Place::Header {
-                schemes: schemes.clone(),
-                position: position(&schemes[0]),
-            };
+            let header = Place::Header { schemes: schemes.clone(), position: position(&schemes[0]) };
             places.insert(if self.cookies_first { places.len() } else { 0 }, header);
         }
         places

@@ -69,21 +69,13 @@ where
                 let settle = self.door.admit_anonymous(&mut request);
                 ResponseFuture::admitted(self.inner.call(request), settle)
             }
-            Verdict::Refused(rejection) => {
-                ResponseFuture::rejected(reject(rejection, &*self.maker))
-            }
+            Verdict::Refused(rejection) => ResponseFuture::rejected(reject(rejection, &*self.maker)),
             Verdict::Waiting(waiting) => {
                 // The service that was polled ready leaves with the request; the clone that stays has to be polled first.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let (door, maker) = (Arc::clone(&self.door), Arc::clone(&self.maker));
-                ResponseFuture::verifying(Parked {
-                    door,
-                    maker,
-                    inner,
-                    request,
-                    waiting,
-                })
+                ResponseFuture::verifying(Parked { door, maker, inner, request, waiting })
             }
         }
     }
@@ -91,18 +83,12 @@ where
 
 impl<S: Clone, I, R> Clone for AuthService<S, I, R> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            door: Arc::clone(&self.door),
-            maker: Arc::clone(&self.maker),
-        }
+        Self { inner: self.inner.clone(), door: Arc::clone(&self.door), maker: Arc::clone(&self.maker) }
     }
 }
 
 impl<S: fmt::Debug, I, R> fmt::Debug for AuthService<S, I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthService")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("AuthService").field("inner", &self.inner).finish_non_exhaustive()
     }
 }

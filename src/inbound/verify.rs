@@ -59,11 +59,7 @@ struct Failure {
 impl<I: Send + Sync + 'static> Door<I> {
     /// Looks at a request from the beginning.
     pub(super) fn judge<B>(&self, request: &Request<B>) -> Verdict<I> {
-        self.search(
-            (request.method(), request.uri(), request.headers()),
-            Cursor::default(),
-            None,
-        )
+        self.search((request.method(), request.uri(), request.headers()), Cursor::default(), None)
     }
 
     /// Goes on where an authenticator has answered.
@@ -88,30 +84,14 @@ impl<I: Send + Sync + 'static> Door<I> {
     ) -> Verdict<I> {
         loop {
             let (credential, position, next) = match self.sources.next(head.2, cursor) {
-                Presented::Credential {
-                    credential,
-                    position,
-                    next,
-                } => (credential, position, next),
-                Presented::Unusable {
-                    reason,
-                    position,
-                    next,
-                } => {
-                    first.get_or_insert(Failure {
-                        kind: RejectionKind::InvalidRequest,
-                        reason,
-                        position,
-                    });
+                Presented::Credential { credential, position, next } => (credential, position, next),
+                Presented::Unusable { reason, position, next } => {
+                    first.get_or_insert(Failure { kind: RejectionKind::InvalidRequest, reason, position });
                     cursor = next;
                     continue;
                 }
                 Presented::Garbled { reason, position } => {
-                    return Verdict::Refused(self.refuse(
-                        RejectionKind::InvalidRequest,
-                        reason,
-                        position,
-                    ));
+                    return Verdict::Refused(self.refuse(RejectionKind::InvalidRequest, reason, position));
                 }
                 Presented::Foreign => {
                     let kind = RejectionKind::MissingCredential;
@@ -125,12 +105,7 @@ impl<I: Send + Sync + 'static> Door<I> {
             let outcome = match self.ask(credential, head) {
                 MaybeReady::Now(outcome) => outcome,
                 MaybeReady::Later(outcome) => {
-                    return Verdict::Waiting(Waiting {
-                        outcome,
-                        position,
-                        next,
-                        first,
-                    });
+                    return Verdict::Waiting(Waiting { outcome, position, next, first });
                 }
             };
             match self.weigh(outcome, position, next, first) {
@@ -140,21 +115,13 @@ impl<I: Send + Sync + 'static> Door<I> {
         }
     }
 
-    fn ask(
-        &self,
-        credential: Credential<'_>,
-        head: (&Method, &Uri, &HeaderMap),
-    ) -> MaybeReady<Outcome<I>> {
-        let Some(authenticator) = self
-            .authenticators
-            .iter()
-            .find(|known| known.recognises(credential.text()))
+    fn ask(&self, credential: Credential<'_>, head: (&Method, &Uri, &HeaderMap)) -> MaybeReady<Outcome<I>> {
+        let Some(authenticator) =
+            self.authenticators.iter().find(|known| known.recognises(credential.text()))
         else {
             return MaybeReady::Now(Err(Refusal::Invalid(Reason::Unclaimed)));
         };
-        authenticator.verify(
-            &Attempt::new(credential, self.clock.now()).with_request(head.0, head.1, head.2),
-        )
+        authenticator.verify(&Attempt::new(credential, self.clock.now()).with_request(head.0, head.1, head.2))
     }
 
     /// A verdict, or the cursor from which to look on and the failure to remember.
@@ -168,16 +135,10 @@ impl<I: Send + Sync + 'static> Door<I> {
         match outcome {
             Ok(verified) => Ok(Verdict::Known { verified, position }),
             // Never tried elsewhere: another source could only hide that we do not know.
-            Err(Refusal::Unavailable(source)) => {
-                Ok(Verdict::Refused(Rejection::unavailable(source)))
-            }
+            Err(Refusal::Unavailable(source)) => Ok(Verdict::Refused(Rejection::unavailable(source))),
             Err(Refusal::Invalid(reason)) => {
                 let kind = RejectionKind::InvalidToken;
-                let failure = first.unwrap_or(Failure {
-                    kind,
-                    reason,
-                    position,
-                });
+                let failure = first.unwrap_or(Failure { kind, reason, position });
                 match next {
                     Some(cursor) => Err((cursor, failure)),
                     None => Ok(self.give_up(Some(failure))),
@@ -190,14 +151,8 @@ impl<I: Send + Sync + 'static> Door<I> {
     fn give_up(&self, first: Option<Failure>) -> Verdict<I> {
         match first {
             None if self.optional => Verdict::Anonymous,
-            None => Verdict::Refused(self.refuse(
-                RejectionKind::MissingCredential,
-                Reason::Absent,
-                None,
-            )),
-            Some(failure)
-                if self.invalid_as_anonymous && failure.kind == RejectionKind::InvalidToken =>
-            {
+            None => Verdict::Refused(self.refuse(RejectionKind::MissingCredential, Reason::Absent, None)),
+            Some(failure) if self.invalid_as_anonymous && failure.kind == RejectionKind::InvalidToken => {
                 Verdict::Anonymous
             }
             Some(failure) => {
@@ -221,10 +176,6 @@ pub(super) struct Answered {
 
 impl<I> Waiting<I> {
     pub(super) fn answered(&self) -> Answered {
-        Answered {
-            position: self.position,
-            next: self.next,
-            first: self.first,
-        }
+        Answered { position: self.position, next: self.next, first: self.first }
     }
 }

@@ -37,10 +37,7 @@ pub enum Lifetime {
     StepWins,
 }
 
-pub(super) fn read_body(
-    response: &Response<Bytes>,
-    fields: &Fields,
-) -> Result<AccessToken, TokenError> {
+pub(super) fn read_body(response: &Response<Bytes>, fields: &Fields) -> Result<AccessToken, TokenError> {
     let malformed = || TokenError::new(TokenErrorKind::Malformed).with_status(response.status());
     // The parser's error may quote the answer, so it is no cause of ours.
     let answer: Map<String, Value> =
@@ -52,8 +49,7 @@ pub(super) fn read_body(
     }
     let text = |field: &str| at(&answer, field).and_then(Value::as_str);
     let value = text(&fields.token).ok_or_else(malformed)?;
-    let mut token =
-        AccessToken::new(value).map_err(|error| error.with_status(response.status()))?;
+    let mut token = AccessToken::new(value).map_err(|error| error.with_status(response.status()))?;
     if let Some(token_type) = text(&fields.token_type) {
         token = token.with_type(token_type);
     }
@@ -69,24 +65,14 @@ pub(super) fn read_body(
     let Value::Object(mut extra) = answer else {
         return Ok(token);
     };
-    for known in [
-        &fields.token,
-        &fields.token_type,
-        &fields.expires_in,
-        &fields.refresh,
-        &fields.scope,
-    ] {
+    for known in [&fields.token, &fields.token_type, &fields.expires_in, &fields.refresh, &fields.scope] {
         extra.remove(known);
     }
     Ok(token.with_extra(extra))
 }
 
 fn at<'a>(answer: &'a Value, field: &str) -> Option<&'a Value> {
-    if field.starts_with('/') {
-        answer.pointer(field)
-    } else {
-        answer.get(field)
-    }
+    if field.starts_with('/') { answer.pointer(field) } else { answer.get(field) }
 }
 
 /// Seconds as a whole number, a fraction or a text of either; from one second to a hundred years.
@@ -97,17 +83,11 @@ fn read_lifetime(value: &Value) -> Option<Duration> {
         _ => return None,
     };
     // NaN is in no range.
-    (1.0..=LIFETIME_MAX)
-        .contains(&seconds)
-        .then(|| Duration::from_secs_f64(seconds.floor()))
+    (1.0..=LIFETIME_MAX).contains(&seconds).then(|| Duration::from_secs_f64(seconds.floor()))
 }
 
 /// How long a token is used: by its own word, the step's, or neither's, which is five minutes.
-pub(super) fn effective_life(
-    answered: Option<Duration>,
-    step: Option<Duration>,
-    rule: Lifetime,
-) -> Duration {
+pub(super) fn effective_life(answered: Option<Duration>, step: Option<Duration>, rule: Lifetime) -> Duration {
     match (answered, step, rule) {
         (_, Some(step), Lifetime::StepWins) | (None, Some(step), Lifetime::Shorter) => step,
         (Some(answered), Some(step), Lifetime::Shorter) => answered.min(step),
@@ -134,10 +114,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str, fields: &Fields) -> Result<AccessToken, TokenError> {
-        read_body(
-            &Response::new(Bytes::copy_from_slice(body.as_bytes())),
-            fields,
-        )
+        read_body(&Response::new(Bytes::copy_from_slice(body.as_bytes())), fields)
     }
 
     #[test]
@@ -150,15 +127,9 @@ mod tests {
             ("1", 1),
             ("3.6e3", 3600),
         ] {
-            let token = read(
-                &format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#),
-                &Fields::default(),
-            );
-            assert_eq!(
-                token.unwrap().lifetime(),
-                Some(Duration::from_secs(seconds)),
-                "{expires_in}"
-            );
+            let token =
+                read(&format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#), &Fields::default());
+            assert_eq!(token.unwrap().lifetime(), Some(Duration::from_secs(seconds)), "{expires_in}");
         }
         let token = read(r#"{"access_token":"t"}"#, &Fields::default()).unwrap();
         assert_eq!(token.lifetime(), None);
@@ -181,15 +152,9 @@ mod tests {
             "[60]",
             "{}",
         ] {
-            let error = read(
-                &format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#),
-                &Fields::default(),
-            );
-            assert_eq!(
-                error.unwrap_err().kind(),
-                TokenErrorKind::Malformed,
-                "{expires_in}"
-            );
+            let error =
+                read(&format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#), &Fields::default());
+            assert_eq!(error.unwrap_err().kind(), TokenErrorKind::Malformed, "{expires_in}");
         }
     }
 
@@ -213,28 +178,23 @@ mod tests {
             let error = read(body, &Fields::default()).unwrap_err();
             assert_eq!(error.kind(), TokenErrorKind::Malformed, "{body}");
         }
-        let refused = read(
-            r#"{"error":"invalid_client","access_token":"t"}"#,
-            &Fields::default(),
-        )
-        .unwrap_err();
+        let refused =
+            read(r#"{"error":"invalid_client","access_token":"t"}"#, &Fields::default()).unwrap_err();
         assert_eq!(refused.kind(), TokenErrorKind::Refused);
     }
 
     #[test]
     fn r096_members_and_pointers_can_be_named() {
-        let fields = Fields {
-            token: "/data/0/jwt".to_owned(),
-            expires_in: "ttl".to_owned(),
-            ..Fields::default()
-        };
-        let token = read(r#"{"data":[{"jwt":"t"}],"ttl":60,"token_type":"MAC","scope":"a b","refresh_token":"r","id":7}"#, &fields).unwrap();
+        let fields =
+            Fields { token: "/data/0/jwt".to_owned(), expires_in: "ttl".to_owned(), ..Fields::default() };
+        let token = read(
+            r#"{"data":[{"jwt":"t"}],"ttl":60,"token_type":"MAC","scope":"a b","refresh_token":"r","id":7}"#,
+            &fields,
+        )
+        .unwrap();
         assert_eq!(token.value().expose(), "t");
         assert_eq!(token.lifetime(), Some(Duration::from_secs(60)));
-        assert_eq!(
-            (token.token_type(), token.scope()),
-            (Some("MAC"), Some("a b"))
-        );
+        assert_eq!((token.token_type(), token.scope()), (Some("MAC"), Some("a b")));
         assert_eq!(token.refresh().map(Secret::expose), Some("r"));
         assert_eq!(token.extra().get("id"), Some(&Value::from(7)));
         assert!(!token.extra().contains_key("refresh_token"));
@@ -242,30 +202,12 @@ mod tests {
 
     #[test]
     fn r094_the_shorter_life_counts_unless_the_step_shall_win() {
-        let (short, long) = (
-            Some(Duration::from_secs(60)),
-            Some(Duration::from_secs(3600)),
-        );
-        assert_eq!(
-            effective_life(short, long, Lifetime::Shorter),
-            short.unwrap()
-        );
-        assert_eq!(
-            effective_life(long, short, Lifetime::Shorter),
-            short.unwrap()
-        );
-        assert_eq!(
-            effective_life(short, long, Lifetime::StepWins),
-            long.unwrap()
-        );
-        assert_eq!(
-            effective_life(short, None, Lifetime::StepWins),
-            short.unwrap()
-        );
+        let (short, long) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(3600)));
+        assert_eq!(effective_life(short, long, Lifetime::Shorter), short.unwrap());
+        assert_eq!(effective_life(long, short, Lifetime::Shorter), short.unwrap());
+        assert_eq!(effective_life(short, long, Lifetime::StepWins), long.unwrap());
+        assert_eq!(effective_life(short, None, Lifetime::StepWins), short.unwrap());
         assert_eq!(effective_life(None, long, Lifetime::Shorter), long.unwrap());
-        assert_eq!(
-            effective_life(None, None, Lifetime::Shorter),
-            Duration::from_secs(300)
-        );
+        assert_eq!(effective_life(None, None, Lifetime::Shorter), Duration::from_secs(300));
     }
 }

@@ -48,9 +48,7 @@ impl Fetch {
     /// # Errors
     /// [`TokenErrorKind::Request`] for any other step.
     pub fn token(&self, step: &str) -> Result<&AccessToken, TokenError> {
-        self.earlier
-            .get(step)
-            .ok_or_else(|| TokenError::new(TokenErrorKind::Request))
+        self.earlier.get(step).ok_or_else(|| TokenError::new(TokenErrorKind::Request))
     }
 
     /// Sends a request and collects at most 64 KiB of the answer, whatever its status.
@@ -71,8 +69,6 @@ impl Fetch {
 
 impl fmt::Debug for Fetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fetch")
-            .field("earlier", &self.earlier.keys())
-            .finish_non_exhaustive()
+        f.debug_struct("Fetch").field("earlier", &self.earlier.keys()).finish_non_exhaustive()
     }
 }

@@ -68,11 +68,7 @@ impl ReadToken for FromBody {
         Vec::new()
     }
 
-    fn read(
-        &self,
-        response: &Response<Bytes>,
-        ttl: Option<Duration>,
-    ) -> Result<AccessToken, TokenError> {
+    fn read(&self, response: &Response<Bytes>, ttl: Option<Duration>) -> Result<AccessToken, TokenError> {
         let token = answer::read_body(response, &self.fields)?;
         let life = answer::effective_life(token.lifetime(), ttl, self.lifetime);
         Ok(token.with_lifetime(life))

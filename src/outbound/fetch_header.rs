@@ -26,26 +26,12 @@ pub struct FromHeader {
 impl HeaderTokenFetcher {
     /// A step that posts to this URL, which must be `https`, and reads this header of the answer.
     pub fn post(name: impl Into<String>, url: impl AsRef<str>, header: impl AsRef<str>) -> Self {
-        Self::new(
-            name.into(),
-            Method::POST,
-            url.as_ref(),
-            FromHeader {
-                name: header.as_ref().parse().ok(),
-            },
-        )
+        Self::new(name.into(), Method::POST, url.as_ref(), FromHeader { name: header.as_ref().parse().ok() })
     }
 
     /// A step that gets this URL.
     pub fn get(name: impl Into<String>, url: impl AsRef<str>, header: impl AsRef<str>) -> Self {
-        Self::new(
-            name.into(),
-            Method::GET,
-            url.as_ref(),
-            FromHeader {
-                name: header.as_ref().parse().ok(),
-            },
-        )
+        Self::new(name.into(), Method::GET, url.as_ref(), FromHeader { name: header.as_ref().parse().ok() })
     }
 }
 
@@ -53,20 +39,11 @@ impl sealed::Sealed for FromHeader {}
 
 impl ReadToken for FromHeader {
     fn faults(&self) -> Vec<(&'static str, &'static str)> {
-        if self.name.is_none() {
-            vec![("token header", "must be a header's name")]
-        } else {
-            Vec::new()
-        }
+        if self.name.is_none() { vec![("token header", "must be a header's name")] } else { Vec::new() }
     }
 
-    fn read(
-        &self,
-        response: &Response<Bytes>,
-        ttl: Option<Duration>,
-    ) -> Result<AccessToken, TokenError> {
-        let malformed =
-            || TokenError::new(TokenErrorKind::Malformed).with_status(response.status());
+    fn read(&self, response: &Response<Bytes>, ttl: Option<Duration>) -> Result<AccessToken, TokenError> {
+        let malformed = || TokenError::new(TokenErrorKind::Malformed).with_status(response.status());
         let name = self.name.as_ref().ok_or_else(malformed)?;
         let mut values = response.headers().get_all(name).iter();
         // Two values: nobody could say which one is meant.
@@ -96,9 +73,7 @@ mod tests {
         for (name, value) in headers {
             response.headers_mut().append(*name, value.parse().unwrap());
         }
-        let reader = FromHeader {
-            name: Some(HeaderName::from_static("x-session")),
-        };
+        let reader = FromHeader { name: Some(HeaderName::from_static("x-session")) };
         let token = reader.read(&response, None);
         let found = token
             .as_ref()
@@ -109,10 +84,7 @@ mod tests {
 
     #[test]
     fn r095_the_header_is_found_and_a_scheme_taken_off() {
-        check(
-            &[("X-SESSION", "abc"), ("x-other", "no")],
-            Ok(("abc", None)),
-        );
+        check(&[("X-SESSION", "abc"), ("x-other", "no")], Ok(("abc", None)));
         check(&[("x-session", "Bearer abc")], Ok(("abc", Some("Bearer"))));
     }
 
@@ -121,13 +93,7 @@ mod tests {
         check(&[], Err(TokenErrorKind::Malformed));
         check(&[("x-session", "")], Err(TokenErrorKind::Malformed));
         check(&[("x-session", "Bearer ")], Err(TokenErrorKind::Malformed));
-        check(
-            &[("x-session", "Bearer a b")],
-            Err(TokenErrorKind::Malformed),
-        );
-        check(
-            &[("x-session", "a"), ("x-session", "b")],
-            Err(TokenErrorKind::Malformed),
-        );
+        check(&[("x-session", "Bearer a b")], Err(TokenErrorKind::Malformed));
+        check(&[("x-session", "a"), ("x-session", "b")], Err(TokenErrorKind::Malformed));
     }
 }

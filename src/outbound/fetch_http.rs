@@ -23,11 +23,7 @@ pub trait ReadToken: sealed::Sealed + Send + Sync + 'static {
     fn faults(&self) -> Vec<(&'static str, &'static str)>;
     /// Reads the token; its lifetime is how long it shall be used.
     #[doc(hidden)]
-    fn read(
-        &self,
-        response: &Response<Bytes>,
-        ttl: Option<Duration>,
-    ) -> Result<AccessToken, TokenError>;
+    fn read(&self, response: &Response<Bytes>, ttl: Option<Duration>) -> Result<AccessToken, TokenError>;
 }
 
 pub(super) mod sealed {
@@ -47,11 +43,7 @@ pub struct HttpTokenFetcher<R> {
 
 impl<R> HttpTokenFetcher<R> {
     pub(super) fn new(name: String, method: Method, url: &str, reader: R) -> Self {
-        Self {
-            request: StepRequest::new(name, method, url),
-            ttl: None,
-            reader,
-        }
+        Self { request: StepRequest::new(name, method, url), ttl: None, reader }
     }
 
     /// Sends a JSON object.
@@ -65,11 +57,7 @@ impl<R> HttpTokenFetcher<R> {
         mut self,
         fields: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.request.form(
-            fields
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
+        self.request.form(fields.into_iter().map(|(name, value)| (name.into(), value.into())));
         self
     }
 
@@ -87,8 +75,7 @@ impl<R> HttpTokenFetcher<R> {
 
     /// Sends the token of an earlier step as `Authorization: Bearer`. The step depends on that one.
     pub fn bearer_from(mut self, step: impl Into<String>) -> Self {
-        self.request
-            .header_from("authorization", step.into(), Some("Bearer"));
+        self.request.header_from("authorization", step.into(), Some("Bearer"));
         self
     }
 
@@ -145,8 +132,6 @@ impl<R: ReadToken> TokenFetcher for HttpTokenFetcher<R> {
 
 impl<R> fmt::Debug for HttpTokenFetcher<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpTokenFetcher")
-            .field("name", &self.request.name)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpTokenFetcher").field("name", &self.request.name).finish_non_exhaustive()
     }
 }

@@ -39,12 +39,7 @@ impl Parts {
 
     fn fresh(&self, step: usize) -> Option<Arc<Held>> {
         let now = self.clock.monotonic();
-        self.steps[step]
-            .slot
-            .load()
-            .as_ref()
-            .filter(|held| held.is_fresh(now))
-            .map(Arc::clone)
+        self.steps[step].slot.load().as_ref().filter(|held| held.is_fresh(now)).map(Arc::clone)
     }
 
     /// Joins the step's flight, or starts it: for a fresh token, or for one newer than `rejected`. `None` if a fetch would be in vain.
@@ -52,23 +47,16 @@ impl Parts {
         let slot = &self.steps[step].slot;
         let mut control = slot.control();
         // Somebody may have landed between the caller's look and the lock.
-        let newer = |held: &Arc<Held>| {
-            rejected.is_none_or(|old| held.lease.generation() > old.generation())
-        };
+        let newer = |held: &Arc<Held>| rejected.is_none_or(|old| held.lease.generation() > old.generation());
         if let Some(held) = self.fresh(step).filter(newer) {
             return Some(landed(Ok(held)));
         }
-        if let Some(flight) = control
-            .flight
-            .as_ref()
-            .filter(|flight| flight.peek().is_none())
-        {
+        if let Some(flight) = control.flight.as_ref().filter(|flight| flight.peek().is_none()) {
             return Some(flight.clone());
         }
         let current = slot.load();
-        let is_rejected = |held: &&Arc<Held>| {
-            rejected.is_some_and(|old| held.lease.generation() == old.generation())
-        };
+        let is_rejected =
+            |held: &&Arc<Held>| rejected.is_some_and(|old| held.lease.generation() == old.generation());
         let blamed = current.as_ref().filter(is_rejected);
         if let Some(held) = blamed {
             // A token that was fetched for a rejected one and is refused itself, at once and always, is not the cause.
@@ -87,26 +75,16 @@ impl Parts {
         Some(flight)
     }
 
-    fn start(
-        self: &Arc<Self>,
-        runtime: &Handle,
-        step: usize,
-        generation: u64,
-        for_rejected: bool,
-    ) -> Flight {
+    fn start(self: &Arc<Self>, runtime: &Handle, step: usize, generation: u64, for_rejected: bool) -> Flight {
         let name = Arc::clone(&self.steps[step].name);
         let parts = Arc::clone(self);
         let task = runtime.spawn(async move {
-            let _landing = Landing {
-                parts: Arc::clone(&parts),
-                step,
-            };
+            let _landing = Landing { parts: Arc::clone(&parts), step };
             parts.fly(step, generation, for_rejected).await
         });
         async move {
-            task.await.unwrap_or_else(|_panic_or_end| {
-                Err(TokenError::new(TokenErrorKind::Aborted).in_step(&name))
-            })
+            task.await
+                .unwrap_or_else(|_panic_or_end| Err(TokenError::new(TokenErrorKind::Aborted).in_step(&name)))
         }
         .boxed()
         .shared()
@@ -114,23 +92,14 @@ impl Parts {
 
     async fn fly(self: &Arc<Self>, step: usize, generation: u64, for_rejected: bool) -> Landed {
         let this = &self.steps[step];
-        let parents = try_join_all(
-            this.parents
-                .iter()
-                .map(|parent| self.acquire(*parent).wait()),
-        )
-        .await?;
+        let parents = try_join_all(this.parents.iter().map(|parent| self.acquire(*parent).wait())).await?;
         let earlier: HashMap<Arc<str>, AccessToken> = this
             .parents
             .iter()
             .zip(&parents)
             .map(|(parent, held)| (Arc::clone(&self.steps[*parent].name), held.token.clone()))
             .collect();
-        let fetch = Fetch {
-            http: self.http.clone(),
-            http_on_loopback: self.http_on_loopback,
-            earlier,
-        };
+        let fetch = Fetch { http: self.http.clone(), http_on_loopback: self.http_on_loopback, earlier };
         let sent = self.clock.monotonic();
         let fetched = match time::timeout(self.fetch_timeout, this.fetcher.fetch(&fetch)).await {
             Ok(fetched) => fetched,
@@ -143,24 +112,13 @@ impl Parts {
                 let deadline = token::deadline(received, life, received.since(sent), self.margin);
                 let value = token.header_value(&self.prefix)?;
                 let lease = Lease::new(value, generation);
-                Ok(Arc::new(Held::new(
-                    token,
-                    lease,
-                    received,
-                    deadline,
-                    for_rejected,
-                )))
+                Ok(Arc::new(Held::new(token, lease, received, deadline, for_rejected)))
             })
             .map_err(|error| error.in_step(&this.name));
         match &held {
             Ok(held) => {
                 this.slot.store(Arc::clone(held));
-                tracing::debug!(
-                    pipeline = &*self.name,
-                    step = &*this.name,
-                    generation,
-                    "token fetched"
-                );
+                tracing::debug!(pipeline = &*self.name, step = &*this.name, generation, "token fetched");
             }
             Err(error) => {
                 tracing::warn!(pipeline = &*self.name, step = &*this.name, %error, "token fetch failed");

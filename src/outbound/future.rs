@@ -71,21 +71,15 @@ where
     R: Replay<B>,
 {
     pub(super) fn sent(future: S::Future, attempt: Option<Attempt<S, R, B>>) -> Self {
-        Self {
-            state: State::Sent { future, attempt },
-        }
+        Self { state: State::Sent { future, attempt } }
     }
 
     pub(super) fn slow(future: BoxFuture<Answer<RB>>) -> Self {
-        Self {
-            state: State::Slow { future },
-        }
+        Self { state: State::Slow { future } }
     }
 
     pub(super) fn failed(error: InjectError) -> Self {
-        Self {
-            state: State::Failed { error: Some(error) },
-        }
+        Self { state: State::Failed { error: Some(error) } }
     }
 }
 
@@ -119,9 +113,7 @@ where
                     return Poll::Ready(Err(error.take().expect("polled after completion")));
                 }
             };
-            state.set(State::Slow {
-                future: Box::pin(renewing),
-            });
+            state.set(State::Slow { future: Box::pin(renewing) });
         }
     }
 }

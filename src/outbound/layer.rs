@@ -58,9 +58,7 @@ impl<S, R: Clone> Layer<S> for TokenInjectLayer<R> {
 
 impl<R> fmt::Debug for TokenInjectLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenInjectLayer")
-            .field("origins", &self.rules.origins)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenInjectLayer").field("origins", &self.rules.origins).finish_non_exhaustive()
     }
 }
 
@@ -103,32 +101,19 @@ impl<R> TokenInjectLayerBuilder<R> {
     /// [`ConfigError`] with all faults.
     pub fn build(self) -> Result<TokenInjectLayer<R>, ConfigError> {
         let mut faults = Faults::default();
-        faults.check(
-            !self.origins.is_empty(),
-            "allow_origin",
-            "none",
-            "name at least one origin",
-        );
+        faults.check(!self.origins.is_empty(), "allow_origin", "none", "name at least one origin");
         let mut origins = Vec::with_capacity(self.origins.len());
         for text in &self.origins {
             match Origin::parse(text) {
                 Some(origin) if origin.is_safe(self.http_on_loopback) => origins.push(origin),
                 Some(_) => faults.add("allow_origin", text, "must be https"),
-                None => faults.add(
-                    "allow_origin",
-                    text,
-                    "must be scheme, host and perhaps a port",
-                ),
+                None => faults.add("allow_origin", text, "must be scheme, host and perhaps a port"),
             }
         }
         faults.finish()?;
         let (provider, replace_existing) = (self.provider, self.replace_existing);
         Ok(TokenInjectLayer {
-            rules: Arc::new(Rules {
-                provider,
-                origins,
-                replace_existing,
-            }),
+            rules: Arc::new(Rules { provider, origins, replace_existing }),
             replay: self.replay,
         })
     }
@@ -136,8 +121,6 @@ impl<R> TokenInjectLayerBuilder<R> {
 
 impl<R> fmt::Debug for TokenInjectLayerBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenInjectLayerBuilder")
-            .field("origins", &self.origins)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenInjectLayerBuilder").field("origins", &self.origins).finish_non_exhaustive()
     }
 }

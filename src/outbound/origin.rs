@@ -14,17 +14,12 @@ impl Origin {
     /// `None` unless the text is `http` or `https`, a host, perhaps a port, and nothing else.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
-        let bare =
-            uri.path() == "/" && uri.query().is_none() && !uri.authority()?.as_str().contains('@');
+        let bare = uri.path() == "/" && uri.query().is_none() && !uri.authority()?.as_str().contains('@');
         if !bare {
             return None;
         }
         let (https, host, port) = parts(&uri)?;
-        Some(Self {
-            https,
-            host: host.to_ascii_lowercase(),
-            port,
-        })
+        Some(Self { https, host: host.to_ascii_lowercase(), port })
     }
 
     /// Without an allocation. A URI without an authority has no origin and matches nothing.
@@ -71,9 +66,7 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse()
-            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        || bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -88,26 +81,10 @@ mod tests {
 
     #[test]
     fn r121_scheme_host_and_port_must_all_match() {
-        check(
-            "https://api.example.com",
-            "https://api.example.com/a?b",
-            true,
-        );
-        check(
-            "https://api.example.com",
-            "https://API.example.com:443/",
-            true,
-        );
-        check(
-            "https://api.example.com:443",
-            "https://api.example.com/",
-            true,
-        );
-        check(
-            "https://api.example.com",
-            "https://user@api.example.com/",
-            true,
-        );
+        check("https://api.example.com", "https://api.example.com/a?b", true);
+        check("https://api.example.com", "https://API.example.com:443/", true);
+        check("https://api.example.com:443", "https://api.example.com/", true);
+        check("https://api.example.com", "https://user@api.example.com/", true);
         check("https://[::1]:8443", "https://[::1]:8443/", true);
         for foreign in [
             "http://api.example.com/",

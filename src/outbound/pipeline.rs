@@ -89,9 +89,7 @@ impl TokenPipeline {
 
     /// The tokens of the last step.
     pub fn provider(&self) -> PipelineProvider {
-        PipelineProvider {
-            parts: Arc::clone(&self.parts),
-        }
+        PipelineProvider { parts: Arc::clone(&self.parts) }
     }
 }
 
@@ -117,10 +115,7 @@ impl TokenProvider for PipelineProvider {
         }
     }
 
-    fn newer_than(
-        &self,
-        rejected: &Arc<Lease>,
-    ) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
+    fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
         let Some(flight) = self.parts.board(self.parts.last(), Some(rejected)) else {
             return MaybeReady::Now(Ok(None));
         };
@@ -128,8 +123,7 @@ impl TokenProvider for PipelineProvider {
         MaybeReady::later(async move {
             let lease = Arc::clone(&flight.await?.lease);
             // An endpoint that hands the same token out again has nothing newer.
-            let newer =
-                lease.generation() > rejected.generation() && lease.value() != rejected.value();
+            let newer = lease.generation() > rejected.generation() && lease.value() != rejected.value();
             Ok(newer.then_some(lease))
         })
     }
@@ -255,39 +249,23 @@ impl TokenPipelineBuilder {
             let usable = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
             faults.check(usable, "prefix", word, "must be visible ASCII");
         }
-        faults.check(
-            !self.fetch_timeout.is_zero(),
-            "fetch_timeout",
-            self.fetch_timeout,
-            "must not be zero",
-        );
+        faults.check(!self.fetch_timeout.is_zero(), "fetch_timeout", self.fetch_timeout, "must not be zero");
         for step in &self.steps {
             for (setting, rule) in step.faults() {
                 faults.add("step", format_args!("{}.{setting}", step.name()), rule);
             }
-            let safe = step
-                .endpoint()
-                .is_none_or(|uri| origin::is_safe(uri, self.http_on_loopback));
-            faults.check(
-                safe,
-                "step",
-                format_args!("{}.url", step.name()),
-                "must be https",
-            );
+            let safe = step.endpoint().is_none_or(|uri| origin::is_safe(uri, self.http_on_loopback));
+            faults.check(safe, "step", format_args!("{}.url", step.name()), "must be https");
         }
         let parents = self.parents(&mut faults);
         let renewed = self.renewed(&parents, &mut faults);
         faults.finish()?;
-        let steps = self
-            .steps
-            .into_iter()
-            .zip(parents)
-            .map(|(fetcher, parents)| Step {
-                name: fetcher.name().into(),
-                fetcher,
-                parents,
-                slot: Slot::empty(),
-            });
+        let steps = self.steps.into_iter().zip(parents).map(|(fetcher, parents)| Step {
+            name: fetcher.name().into(),
+            fetcher,
+            parents,
+            slot: Slot::empty(),
+        });
         Ok(TokenPipeline {
             parts: Arc::new(Parts {
                 name: self.name,
@@ -333,10 +311,7 @@ impl TokenPipelineBuilder {
             all.push(parents);
         }
         for (index, step) in self.steps.iter().enumerate() {
-            if let Some(via) = all[index]
-                .iter()
-                .find(|parent| reaches(&all, **parent, index))
-            {
+            if let Some(via) = all[index].iter().find(|parent| reaches(&all, **parent, index)) {
                 let arrow = format!("{} -> {}", step.name(), self.steps[*via].name());
                 faults.add("depends_on", arrow, "must not lead back to the step");
             }

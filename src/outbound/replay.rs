@@ -16,17 +16,14 @@ pub trait Replay<B>: Clone + Send + Sync + 'static {
 
 /// Repeats requests whose body is empty. The default.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct EmptyOnly;
 
 /// Repeats every request, by cloning its body.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct Cloned;
 
 /// Repeats nothing: a 401 still makes the provider get a new token, and is returned. Keeps nothing of a request.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct Never;
 
 impl<B: Body + Default> Replay<B> for EmptyOnly {

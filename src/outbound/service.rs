@@ -60,11 +60,7 @@ where
 
 impl<S, R> TokenInject<S, R> {
     pub(super) fn new(inner: S, rules: Arc<Rules>, replay: R) -> Self {
-        Self {
-            inner,
-            rules,
-            replay,
-        }
+        Self { inner, rules, replay }
     }
 
     /// The service that sends.
@@ -108,11 +104,7 @@ where
             MaybeReady::Now(Ok(lease)) => {
                 let again = save(&self.inner, &self.replay, &mut request);
                 self.rules.attach(request.headers_mut(), &lease);
-                let attempt = Attempt {
-                    lease,
-                    rules: Arc::clone(&self.rules),
-                    again,
-                };
+                let attempt = Attempt { lease, rules: Arc::clone(&self.rules), again };
                 ResponseFuture::sent(self.inner.call(request), Some(attempt))
             }
             MaybeReady::Now(Err(error)) => ResponseFuture::failed(InjectError::Token(error)),
@@ -126,16 +118,8 @@ where
                     let again = save(&ready, &replay, &mut request);
                     rules.attach(request.headers_mut(), &lease);
                     let response = ready.call(request).await.map_err(InjectError::inner)?;
-                    let attempt = Attempt {
-                        lease,
-                        rules,
-                        again,
-                    };
-                    if attempt.is_rejected(&response) {
-                        attempt.renew(response).await
-                    } else {
-                        Ok(response)
-                    }
+                    let attempt = Attempt { lease, rules, again };
+                    if attempt.is_rejected(&response) { attempt.renew(response).await } else { Ok(response) }
                 }))
             }
         }
@@ -144,18 +128,14 @@ where
 
 impl<S: fmt::Debug, R> fmt::Debug for TokenInject<S, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenInject")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenInject").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
 impl Rules {
     /// Whether the request shall carry our token: it goes to an allowed origin, and brings no header that stays.
     fn apply_to<B>(&self, request: &Request<B>) -> bool {
-        self.origins
-            .iter()
-            .any(|origin| origin.matches(request.uri()))
+        self.origins.iter().any(|origin| origin.matches(request.uri()))
             && (self.replace_existing || !request.headers().contains_key(self.provider.header()))
     }
 
@@ -194,17 +174,10 @@ where
             return Ok(rejected);
         };
         drop(rejected);
-        let Again {
-            mut service,
-            head,
-            replay,
-            saved,
-        } = *again;
+        let Again { mut service, head, replay, saved } = *again;
         let mut request = Request::from_parts(head, replay.restore(saved));
         self.rules.attach(request.headers_mut(), &lease);
-        poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .map_err(InjectError::inner)?;
+        poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
         let response = service.call(request).await.map_err(InjectError::inner)?;
         if response.status() != StatusCode::UNAUTHORIZED {
             lease.mark_accepted();
@@ -227,10 +200,5 @@ fn save<S: Clone, R: Replay<B>, B>(
     *head.headers_mut() = request.headers().clone();
     *head.extensions_mut() = request.extensions().clone();
     let (head, ()) = head.into_parts();
-    Some(Box::new(Again {
-        service: service.clone(),
-        head,
-        replay: replay.clone(),
-        saved,
-    }))
+    Some(Box::new(Again { service: service.clone(), head, replay: replay.clone(), saved }))
 }

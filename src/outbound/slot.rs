@@ -67,10 +67,7 @@ impl Held {
 
 impl Slot {
     pub(super) fn empty() -> Self {
-        Self {
-            current: ArcSwapOption::empty(),
-            control: Mutex::default(),
-        }
+        Self { current: ArcSwapOption::empty(), control: Mutex::default() }
     }
 
     pub(super) fn load(&self) -> Guard<Option<Arc<Held>>> {

@@ -73,14 +73,12 @@ impl StepRequest {
             value.set_sensitive(true);
             value
         });
-        self.headers
-            .push((name.parse().ok(), HeaderSource::Fixed(value)));
+        self.headers.push((name.parse().ok(), HeaderSource::Fixed(value)));
     }
 
     pub(super) fn header_from(&mut self, name: &str, step: String, scheme: Option<&'static str>) {
         self.needs(&step);
-        self.headers
-            .push((name.parse().ok(), HeaderSource::Token { step, scheme }));
+        self.headers.push((name.parse().ok(), HeaderSource::Token { step, scheme }));
     }
 
     pub(super) fn body_from(&mut self, member: String, step: String) {
@@ -101,16 +99,10 @@ impl StepRequest {
                 faults.push((setting, rule));
             }
         };
-        let absolute = self
-            .uri
-            .as_ref()
-            .is_some_and(|uri| uri.scheme().is_some() && uri.authority().is_some());
+        let absolute =
+            self.uri.as_ref().is_some_and(|uri| uri.scheme().is_some() && uri.authority().is_some());
         check(absolute, "url", "must be an absolute URL");
-        check(
-            !matches!(self.body, Content::Unusable),
-            "json",
-            "must be a JSON object",
-        );
+        check(!matches!(self.body, Content::Unusable), "json", "must be a JSON object");
         let tokens_fit = self.body_tokens.is_empty() || self.method != Method::GET;
         check(tokens_fit, "body_from", "needs a method with a body");
         let body_fits = matches!(self.body, Content::Empty) || self.method != Method::GET;
@@ -144,8 +136,7 @@ impl StepRequest {
                 HeaderSource::Fixed(value) => value.clone().ok_or_else(unusable)?,
                 HeaderSource::Token { step, scheme } => {
                     let token = fetch.token(step)?.value().expose();
-                    let text = scheme
-                        .map_or_else(|| token.to_owned(), |scheme| format!("{scheme} {token}"));
+                    let text = scheme.map_or_else(|| token.to_owned(), |scheme| format!("{scheme} {token}"));
                     let mut value = HeaderValue::from_str(&zeroize::Zeroizing::new(text))
                         .map_err(|_text_stays_secret| unusable())?;
                     value.set_sensitive(true);
@@ -168,31 +159,17 @@ impl StepRequest {
             Content::Empty if tokens.is_empty() => Ok((Bytes::new(), None)),
             Content::Form(fields) => {
                 let mut form = form_urlencoded::Serializer::new(String::new());
-                form.extend_pairs(
-                    fields
-                        .iter()
-                        .map(|(name, value)| (name.as_str(), value.expose())),
-                );
+                form.extend_pairs(fields.iter().map(|(name, value)| (name.as_str(), value.expose())));
                 form.extend_pairs(tokens);
-                Ok((
-                    form.finish().into(),
-                    Some("application/x-www-form-urlencoded"),
-                ))
+                Ok((form.finish().into(), Some("application/x-www-form-urlencoded")))
             }
             Content::Empty | Content::Json(_) => {
                 let mut object = match &self.body {
                     Content::Json(object) => object.clone(),
                     _ => Map::new(),
                 };
-                object.extend(
-                    tokens
-                        .into_iter()
-                        .map(|(member, token)| (member.clone(), Value::from(token))),
-                );
-                Ok((
-                    Value::Object(object).to_string().into(),
-                    Some("application/json"),
-                ))
+                object.extend(tokens.into_iter().map(|(member, token)| (member.clone(), Value::from(token))));
+                Ok((Value::Object(object).to_string().into(), Some("application/json")))
             }
         }
     }

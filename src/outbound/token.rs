@@ -30,18 +30,10 @@ impl AccessToken {
     /// [`TokenErrorKind::Malformed`] unless the text is one or more characters of visible ASCII: nothing else can go into a header.
     pub fn new(value: impl Into<Secret>) -> Result<Self, TokenError> {
         let value = value.into();
-        if value.expose().is_empty() || !value.expose().bytes().all(|byte| byte.is_ascii_graphic())
-        {
+        if value.expose().is_empty() || !value.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenError::new(TokenErrorKind::Malformed));
         }
-        Ok(Self {
-            value,
-            token_type: None,
-            lifetime: None,
-            refresh: None,
-            scope: None,
-            extra: Map::new(),
-        })
+        Ok(Self { value, token_type: None, lifetime: None, refresh: None, scope: None, extra: Map::new() })
     }
 
     /// Sets the type, such as `Bearer`.
@@ -137,9 +129,7 @@ impl AccessToken {
 
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessToken")
-            .field("lifetime", &self.lifetime)
-            .finish_non_exhaustive()
+        f.debug_struct("AccessToken").field("lifetime", &self.lifetime).finish_non_exhaustive()
     }
 }
 
@@ -199,20 +189,10 @@ mod tests {
             })
         };
         assert_eq!(value(&token, &Prefix::TokenType).unwrap(), "Bearer abc");
+        assert_eq!(value(&token.clone().with_type("bearer"), &Prefix::TokenType).unwrap(), "Bearer abc");
+        assert_eq!(value(&token.clone().with_type("MAC"), &Prefix::TokenType).unwrap(), "MAC abc");
         assert_eq!(
-            value(&token.clone().with_type("bearer"), &Prefix::TokenType).unwrap(),
-            "Bearer abc"
-        );
-        assert_eq!(
-            value(&token.clone().with_type("MAC"), &Prefix::TokenType).unwrap(),
-            "MAC abc"
-        );
-        assert_eq!(
-            value(
-                &token.clone().with_type("MAC"),
-                &Prefix::Fixed("Token".to_owned())
-            )
-            .unwrap(),
+            value(&token.clone().with_type("MAC"), &Prefix::Fixed("Token".to_owned())).unwrap(),
             "Token abc"
         );
         assert_eq!(value(&token, &Prefix::None).unwrap(), "abc");
@@ -222,11 +202,7 @@ mod tests {
     #[test]
     fn r091_a_token_is_visible_ascii_and_shows_nothing() {
         for text in ["", "a b", "a\r\nb", "a\tb", "\u{e9}", "a\0"] {
-            assert_eq!(
-                AccessToken::new(text).unwrap_err().kind(),
-                TokenErrorKind::Malformed,
-                "{text:?}"
-            );
+            assert_eq!(AccessToken::new(text).unwrap_err().kind(), TokenErrorKind::Malformed, "{text:?}");
         }
         let token = AccessToken::new("planted-value")
             .unwrap()

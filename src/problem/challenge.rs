@@ -46,17 +46,12 @@ impl Challenges {
 
     /// The position of a scheme, by which evidence and rejections name it.
     pub(crate) fn position(&self, scheme: &str) -> Option<u8> {
-        let found = self
-            .lines
-            .iter()
-            .position(|line| line.scheme.eq_ignore_ascii_case(scheme))?;
+        let found = self.lines.iter().position(|line| line.scheme.eq_ignore_ascii_case(scheme))?;
         u8::try_from(found).ok()
     }
 
     pub(crate) fn scheme(&self, position: u8) -> Option<&str> {
-        self.lines
-            .get(usize::from(position))
-            .map(|line| &*line.scheme)
+        self.lines.get(usize::from(position)).map(|line| &*line.scheme)
     }
 
     /// Adds the challenges that belong to a refusal. `presented` is the scheme that the request used; it comes first, and alone
@@ -141,20 +136,11 @@ mod tests {
     use super::*;
 
     fn lines(kind: RejectionKind, presented: Option<u8>, scope: Option<&str>) -> Vec<String> {
-        let challenges = Challenges::new(
-            "a \"b\\",
-            ["Bearer", "Token"].into_iter(),
-            Some("__Host-t"),
-            false,
-        )
-        .unwrap();
+        let challenges =
+            Challenges::new("a \"b\\", ["Bearer", "Token"].into_iter(), Some("__Host-t"), false).unwrap();
         let mut headers = HeaderMap::new();
         challenges.write(&mut headers, kind, presented, scope);
-        headers
-            .get_all(WWW_AUTHENTICATE)
-            .iter()
-            .map(|value| value.to_str().unwrap().to_owned())
-            .collect()
+        headers.get_all(WWW_AUTHENTICATE).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     #[test]
@@ -172,9 +158,7 @@ mod tests {
     #[test]
     fn an_absent_credential_has_no_error() {
         assert!(
-            lines(RejectionKind::MissingCredential, None, None)
-                .iter()
-                .all(|line| !line.contains("error="))
+            lines(RejectionKind::MissingCredential, None, None).iter().all(|line| !line.contains("error="))
         );
         assert_eq!(lines(RejectionKind::MissingCredential, None, None).len(), 3);
     }
@@ -182,11 +166,7 @@ mod tests {
     #[test]
     fn a_missing_right_names_the_scope() {
         assert_eq!(
-            lines(
-                RejectionKind::InsufficientScope,
-                Some(0),
-                Some("orders:read")
-            ),
+            lines(RejectionKind::InsufficientScope, Some(0), Some("orders:read")),
             [r#"Bearer realm="a \"b\\", error="insufficient_scope", scope="orders:read""#]
         );
     }
@@ -195,20 +175,13 @@ mod tests {
     fn a_scope_that_is_none_is_left_out() {
         for scope in ["a\"b", "", "a\r\nb"] {
             let lines = lines(RejectionKind::InsufficientScope, Some(0), Some(scope));
-            assert!(
-                lines[0].ends_with(r#"error="insufficient_scope""#),
-                "{lines:?}"
-            );
+            assert!(lines[0].ends_with(r#"error="insufficient_scope""#), "{lines:?}");
         }
     }
 
     #[test]
     fn what_has_nothing_to_do_with_a_credential_has_no_challenge() {
-        for kind in [
-            RejectionKind::Csrf,
-            RejectionKind::Unavailable,
-            RejectionKind::LayerMissing,
-        ] {
+        for kind in [RejectionKind::Csrf, RejectionKind::Unavailable, RejectionKind::LayerMissing] {
             assert!(lines(kind, Some(0), None).is_empty());
         }
     }
@@ -216,10 +189,7 @@ mod tests {
     #[test]
     fn control_characters_in_a_realm_are_refused() {
         for realm in ["a\r\nb", "a\tb", "\u{e9}", "\u{7f}", "\0"] {
-            assert!(
-                Challenges::new(realm, ["Bearer"].into_iter(), None, false).is_err(),
-                "{realm:?}"
-            );
+            assert!(Challenges::new(realm, ["Bearer"].into_iter(), None, false).is_err(), "{realm:?}");
         }
     }
 }

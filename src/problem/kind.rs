@@ -138,9 +138,7 @@ impl RejectionKind {
             Self::InsufficientScope => {
                 r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#
             }
-            Self::Csrf => {
-                r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"csrf"}"#
-            }
+            Self::Csrf => r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"csrf"}"#,
             Self::Unavailable => {
                 r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable"}"#
             }

@@ -11,7 +11,7 @@
 //! use portcullis::problem::{ProblemReply, Reason, Rejection, RejectionKind};
 //!
 //! let rejection = Rejection::new(RejectionKind::InvalidToken, Reason::Expired);
-//! let answer: Response<Bytes> = rejection.respond(&ProblemReply::default());
+//! let answer: Response<Bytes> = rejection.respond(&ProblemReply);
 //! assert_eq!(answer.status(), 401);
 //! assert_eq!(answer.extensions().get::<Rejection>().map(Rejection::reason), Some(Reason::Expired));
 //! assert!(!answer.body().windows(7).any(|part| part == b"expired"));

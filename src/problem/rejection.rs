@@ -30,21 +30,11 @@ impl Rejection {
 
     /// A refusal without challenges.
     pub const fn new(kind: RejectionKind, reason: Reason) -> Self {
-        Self {
-            kind,
-            reason,
-            source: None,
-            challenges: None,
-            presented: None,
-            scope: None,
-        }
+        Self { kind, reason, source: None, challenges: None, presented: None, scope: None }
     }
 
     pub(crate) fn unavailable(source: BoxError) -> Self {
-        Self {
-            source: Some(source.into()),
-            ..Self::new(RejectionKind::Unavailable, Reason::Unavailable)
-        }
+        Self { source: Some(source.into()), ..Self::new(RejectionKind::Unavailable, Reason::Unavailable) }
     }
 
     pub(crate) fn challenged(mut self, challenges: Arc<Challenges>, presented: Option<u8>) -> Self {
@@ -79,10 +69,7 @@ impl Rejection {
             challenges.write(headers, self.kind, self.presented, self.scope);
         }
         if self.kind == RejectionKind::Unavailable {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(Self::RETRY_AFTER.as_secs()),
-            );
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(Self::RETRY_AFTER.as_secs()));
         }
         response
     }
@@ -113,8 +100,6 @@ impl fmt::Display for Rejection {
 
 impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }

@@ -26,7 +26,6 @@ pub trait MakeReply<B>: Send + Sync + 'static {
 
 /// The default maker: the problem body as it is.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
 pub struct ProblemReply;
 
 impl<B: ReplyBody> MakeReply<B> for ProblemReply {
@@ -78,9 +77,7 @@ impl<E: 'static> ReplyBody for combinators::BoxBody<Bytes, E> {
 
 impl<E: 'static> ReplyBody for combinators::UnsyncBoxBody<Bytes, E> {
     fn reply(bytes: Bytes) -> Self {
-        Full::new(bytes)
-            .map_err(|never| match never {})
-            .boxed_unsync()
+        Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
     }
 }
 

@@ -65,15 +65,9 @@ impl Digest {
     /// Compares the hashes in constant time.
     pub(crate) fn matches(&self, other: &HashBytes) -> bool {
         match (&self.hash, other) {
-            (HashBytes::Sha256(a), HashBytes::Sha256(b)) => {
-                constant_time_eq::constant_time_eq_32(a, b)
-            }
-            (HashBytes::Sha384(a), HashBytes::Sha384(b)) => {
-                constant_time_eq(a.as_slice(), b.as_slice())
-            }
-            (HashBytes::Sha512(a), HashBytes::Sha512(b)) => {
-                constant_time_eq(a.as_slice(), b.as_slice())
-            }
+            (HashBytes::Sha256(a), HashBytes::Sha256(b)) => constant_time_eq::constant_time_eq_32(a, b),
+            (HashBytes::Sha384(a), HashBytes::Sha384(b)) => constant_time_eq(a.as_slice(), b.as_slice()),
+            (HashBytes::Sha512(a), HashBytes::Sha512(b)) => constant_time_eq(a.as_slice(), b.as_slice()),
             _ => false,
         }
     }

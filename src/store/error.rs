@@ -31,10 +31,7 @@ impl StoreError {
 
     /// [`StoreErrorKind::Unavailable`] with its cause.
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
-        Self {
-            kind: StoreErrorKind::Unavailable,
-            source: Some(source.into().into()),
-        }
+        Self { kind: StoreErrorKind::Unavailable, source: Some(source.into().into()) }
     }
 
     /// The kind.
@@ -55,8 +52,6 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }

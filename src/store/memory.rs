@@ -13,9 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{
-    Epoch, Found, LoginRecord, Revocation, Rotation, StoreError, StoreErrorKind, TokenStore,
-};
+use super::{Epoch, Found, LoginRecord, Revocation, Rotation, StoreError, StoreErrorKind, TokenStore};
 use crate::{clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, text::TokenId};
 
 /// Logins that a full store purges before it takes a new one: enough to pay for many inserts, few enough to be quick.
@@ -67,11 +65,7 @@ impl MemoryStore {
 
     /// An empty store for this many logins. Nothing is allocated ahead.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Arc::new(Shared {
-            rows: papaya::HashMap::default(),
-            index: Mutex::default(),
-            capacity,
-        }))
+        Self(Arc::new(Shared { rows: papaya::HashMap::default(), index: Mutex::default(), capacity }))
     }
 
     /// The number of logins, ended ones that were not purged yet included.
@@ -90,11 +84,7 @@ impl MemoryStore {
     }
 
     /// Changes one record, if `change` says so. The caller's predicate and its columns are one step under the lock.
-    fn update(
-        &self,
-        id: &TokenId,
-        change: impl FnOnce(&mut LoginRecord, &SubjectRow) -> bool,
-    ) -> bool {
+    fn update(&self, id: &TokenId, change: impl FnOnce(&mut LoginRecord, &SubjectRow) -> bool) -> bool {
         let mut index = self.lock();
         let rows = self.0.rows.pin();
         let Some(row) = rows.get(id) else {
@@ -109,13 +99,7 @@ impl MemoryStore {
             index.by_end.remove(&(old_end, *id));
             index.by_end.insert((new_end, *id));
         }
-        rows.insert(
-            *id,
-            Row {
-                record: Arc::new(record),
-                subject: Arc::clone(&row.subject),
-            },
-        );
+        rows.insert(*id, Row { record: Arc::new(record), subject: Arc::clone(&row.subject) });
         true
     }
 
@@ -147,10 +131,7 @@ impl Default for MemoryStore {
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore")
-            .field("len", &self.len())
-            .field("capacity", &self.0.capacity)
-            .finish()
+        f.debug_struct("MemoryStore").field("len", &self.len()).field("capacity", &self.0.capacity).finish()
     }
 }
 
@@ -160,9 +141,7 @@ impl TokenStore for MemoryStore {
         let rows = self.0.rows.pin();
         let found = rows.get(id).map(|row| Found {
             record: Arc::clone(&row.record),
-            epoch: Some(Epoch::from_number(
-                row.subject.epoch.load(Ordering::Acquire),
-            )),
+            epoch: Some(Epoch::from_number(row.subject.epoch.load(Ordering::Acquire))),
         });
         MaybeReady::Now(Ok(found))
     }
@@ -178,9 +157,7 @@ impl TokenStore for MemoryStore {
         if rows.contains_key(&record.id) {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
-        if index.by_end.len() >= self.0.capacity
-            && self.purge_locked(&mut index, now, PURGE_BATCH) == 0
-        {
+        if index.by_end.len() >= self.0.capacity && self.purge_locked(&mut index, now, PURGE_BATCH) == 0 {
             return Err(StoreError::new(StoreErrorKind::Full));
         }
         let subject = index.subject(&record.subject, first);
@@ -188,13 +165,7 @@ impl TokenStore for MemoryStore {
         index.by_subject.insert((subject.number, record.id));
         index.by_end.insert((record.purgeable_from(), record.id));
         let record = Arc::new(record);
-        rows.insert(
-            record.id,
-            Row {
-                record: Arc::clone(&record),
-                subject,
-            },
-        );
+        rows.insert(record.id, Row { record: Arc::clone(&record), subject });
         Ok(record)
     }
 
@@ -214,9 +185,8 @@ impl TokenStore for MemoryStore {
 
     async fn grace_hit(&self, id: &TokenId, generation: u32, cap: u32) -> Result<bool, StoreError> {
         Ok(self.update(id, |record, _| {
-            let allowed = record.generation == generation
-                && record.revoked.is_none()
-                && record.grace_hits < cap;
+            let allowed =
+                record.generation == generation && record.revoked.is_none() && record.grace_hits < cap;
             record.grace_hits += u32::from(allowed);
             allowed
         }))
@@ -224,8 +194,7 @@ impl TokenStore for MemoryStore {
 
     fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>> {
         self.update(id, |record, _| {
-            let allowed =
-                record.generation == generation && record.revoked.is_none() && !record.confirmed;
+            let allowed = record.generation == generation && record.revoked.is_none() && !record.confirmed;
             record.confirmed |= allowed;
             allowed
         });
@@ -240,11 +209,7 @@ impl TokenStore for MemoryStore {
         }))
     }
 
-    async fn revoke_subject(
-        &self,
-        subject: &Subject,
-        revocation: Revocation,
-    ) -> Result<u64, StoreError> {
+    async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError> {
         let index = self.lock();
         let Some(row) = index.subjects.get(subject) else {
             return Ok(0);
@@ -260,13 +225,7 @@ impl TokenStore for MemoryStore {
             let mut record = LoginRecord::clone(&found.record);
             record.revoked = Some(revocation);
             let subject = Arc::clone(&found.subject);
-            rows.insert(
-                id,
-                Row {
-                    record: Arc::new(record),
-                    subject,
-                },
-            );
+            rows.insert(id, Row { record: Arc::new(record), subject });
             marked += 1;
         }
         Ok(marked)
@@ -285,10 +244,7 @@ impl Index {
         if let Some(row) = self.subjects.get(subject) {
             return Arc::clone(row);
         }
-        let row = Arc::new(SubjectRow {
-            number: self.next_number,
-            epoch: AtomicU64::new(first.number()),
-        });
+        let row = Arc::new(SubjectRow { number: self.next_number, epoch: AtomicU64::new(first.number()) });
         self.next_number += 1;
         self.subjects.insert(Arc::clone(subject), Arc::clone(&row));
         row
@@ -296,10 +252,7 @@ impl Index {
 
     fn logins_of(&self, number: u64) -> impl Iterator<Item = TokenId> + '_ {
         let from = (Bound::Included((number, TokenId::LOWEST)), Bound::Unbounded);
-        self.by_subject
-            .range(from)
-            .take_while(move |(found, _)| *found == number)
-            .map(|(_, id)| *id)
+        self.by_subject.range(from).take_while(move |(found, _)| *found == number).map(|(_, id)| *id)
     }
 
     /// A subject without logins needs no epoch: whatever was issued to it is gone, and the next login starts a random one.

@@ -9,9 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{Digest, Rotation};
-use crate::{
-    clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId,
-};
+use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId};
 
 /// A login (a device): one record, however often it is refreshed.
 ///
@@ -136,9 +134,7 @@ impl LoginRecord {
 
     /// The end of the current refresh token; `None` if there is none.
     pub fn refresh_expires(&self) -> Option<Timestamp> {
-        self.refresh
-            .is_some()
-            .then_some(self.refresh_expires.min(self.absolute_expires))
+        self.refresh.is_some().then_some(self.refresh_expires.min(self.absolute_expires))
     }
 
     /// The end that nothing extends.
@@ -153,10 +149,7 @@ impl LoginRecord {
 
     /// From here on no token of this login can be valid, so the record may be purged.
     pub fn purgeable_from(&self) -> Timestamp {
-        self.refresh_expires()
-            .map_or(self.access_expires(), |refresh| {
-                refresh.max(self.access_expires())
-            })
+        self.refresh_expires().map_or(self.access_expires(), |refresh| refresh.max(self.access_expires()))
     }
 
     /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 
 use super::{Digest, Epoch, LoginRecord, Revocation, StoreError};
 use crate::{
-    clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, secret::SecretBytes,
-    text::TokenId,
+    clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, secret::SecretBytes, text::TokenId,
 };
 
 /// A login and the current epoch of its subject; `None` if the subject has none, which makes the login invalid.
@@ -78,11 +77,7 @@ pub trait TokenStore: Send + Sync + 'static {
     async fn revoke(&self, id: &TokenId, revocation: Revocation) -> Result<bool, StoreError>;
 
     /// Raises the subject's epoch and marks its logins, in one step. How many were marked; 0 for an unknown subject.
-    async fn revoke_subject(
-        &self,
-        subject: &Subject,
-        revocation: Revocation,
-    ) -> Result<u64, StoreError>;
+    async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError>;
 
     /// Removes up to `limit` logins of which no token can be valid any more ([`LoginRecord::purgeable_from`]), oldest end first. How many were removed.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError>;

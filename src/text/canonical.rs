@@ -65,13 +65,11 @@ mod tests {
         let text = prop_oneof![Just(String::new()), "[\0a\x01]{0,6}", "1|12|\0\0\0\u{1}"];
         let tenant = prop_oneof![Just(None), text.clone().prop_map(Some)];
         let generation = prop_oneof![Just(1), Just(12), Just(256), any::<u64>()];
-        (text.clone(), tenant, text, generation).prop_map(|(kind, tenant, channel, generation)| {
-            Fields {
-                kind,
-                tenant,
-                channel,
-                generation,
-            }
+        (text.clone(), tenant, text, generation).prop_map(|(kind, tenant, channel, generation)| Fields {
+            kind,
+            tenant,
+            channel,
+            generation,
         })
     }
 

@@ -100,10 +100,7 @@ impl Brand {
         }
         let mut bytes = [0; BRAND_MAX];
         bytes[..source.len()].copy_from_slice(source);
-        Some(Self {
-            bytes,
-            len: u8::try_from(source.len()).ok()?,
-        })
+        Some(Self { bytes, len: u8::try_from(source.len()).ok()? })
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -193,9 +190,7 @@ pub(crate) fn with_check(before: &str) -> String {
 
 /// Whether the text calls itself an access token of one of these brands; says nothing of its validity.
 pub(crate) fn is_access(text: &str, brands: &[Brand]) -> bool {
-    brands
-        .iter()
-        .any(|brand| brand.strip(text.as_bytes(), b'a').is_some())
+    brands.iter().any(|brand| brand.strip(text.as_bytes(), b'a').is_some())
 }
 
 pub(crate) fn parse_access(text: &str, brands: &[Brand]) -> Option<AccessText> {
@@ -205,10 +200,7 @@ pub(crate) fn parse_access(text: &str, brands: &[Brand]) -> Option<AccessText> {
     check_characters(text, body)?;
     let (id, rest) = body.split_first_chunk()?;
     let (secret, _check) = rest.split_first_chunk()?;
-    Some(AccessText {
-        id: TokenId(*id),
-        secret: Zeroizing::new(*secret),
-    })
+    Some(AccessText { id: TokenId(*id), secret: Zeroizing::new(*secret) })
 }
 
 pub(crate) fn parse_refresh(text: &str, brands: &[Brand]) -> Option<RefreshText> {
@@ -238,7 +230,5 @@ fn check_characters(whole: &[u8], body: &[u8]) -> Option<()> {
 
 /// Without an early end, so that the compiler can compare many characters at once.
 fn all_base62(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_alphanumeric())
 }

@@ -102,16 +102,12 @@ impl Parts {
         };
         let record = self.new_record(subject, channel, options, &pair, now)?;
         let first_epoch = Epoch::from_number(u64::from_be_bytes(*random::bytes()?));
-        let record = self
-            .store
-            .insert(record, first_epoch, now)
-            .await
-            .map_err(|error| {
-                if error.kind() == StoreErrorKind::Full {
-                    self.emit(&Event::StoreFull);
-                }
-                IssueError::from(error)
-            })?;
+        let record = self.store.insert(record, first_epoch, now).await.map_err(|error| {
+            if error.kind() == StoreErrorKind::Full {
+                self.emit(&Event::StoreFull);
+            }
+            IssueError::from(error)
+        })?;
         Ok(self.hand_out(&pair, record, now))
     }
 
@@ -131,9 +127,7 @@ impl Parts {
             ratchet::new_digest(binding, secret, policy.hash, self.pepper.as_ref())
         };
         let access = digest(Kind::Access, &pair.access);
-        let refresh = policy
-            .refresh_ttl
-            .map(|_| digest(Kind::Refresh, &pair.refresh));
+        let refresh = policy.refresh_ttl.map(|_| digest(Kind::Refresh, &pair.refresh));
         Ok(LoginRecord {
             id,
             subject: Arc::new(subject),
@@ -169,20 +163,11 @@ impl Parts {
         let brand = self.policy.brand();
         let access = text::compose_access(brand, record.id, &pair.access);
         let refresh = record.refresh.is_some().then(|| {
-            text::compose_refresh(
-                brand,
-                record.id,
-                record.generation,
-                &pair.refresh,
-                |tagged| ratchet::tag(&record.lineage, tagged),
-            )
+            text::compose_refresh(brand, record.id, record.generation, &pair.refresh, |tagged| {
+                ratchet::tag(&record.lineage, tagged)
+            })
         });
-        Issued {
-            access,
-            refresh,
-            record,
-            now,
-        }
+        Issued { access, refresh, record, now }
     }
 }
 
@@ -253,9 +238,7 @@ impl Issued {
 
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued")
-            .field("record", &self.record)
-            .finish_non_exhaustive()
+        f.debug_struct("Issued").field("record", &self.record).finish_non_exhaustive()
     }
 }
 
@@ -270,19 +253,13 @@ impl IssueError {
 
 impl From<RandomError> for IssueError {
     fn from(error: RandomError) -> Self {
-        Self {
-            kind: IssueErrorKind::Random,
-            source: Arc::new(error),
-        }
+        Self { kind: IssueErrorKind::Random, source: Arc::new(error) }
     }
 }
 
 impl From<StoreError> for IssueError {
     fn from(error: StoreError) -> Self {
-        Self {
-            kind: IssueErrorKind::Store,
-            source: Arc::new(error),
-        }
+        Self { kind: IssueErrorKind::Store, source: Arc::new(error) }
     }
 }
 

@@ -100,27 +100,17 @@ pub(super) fn standing(
         return Standing::Ahead;
     }
     if generation == record.generation {
-        return if generation == u32::MAX {
-            Standing::Refused(Reason::Exhausted)
-        } else {
-            Standing::Current
-        };
+        return if generation == u32::MAX { Standing::Refused(Reason::Exhausted) } else { Standing::Current };
     }
     let predecessor = generation + 1 == record.generation;
     // A clock that went back makes this zero: an honest repeat stays one.
     let elapsed = now.since(record.rotated_at);
-    let unconfirmed = record
-        .refresh_ttl
-        .map_or(policy.unconfirmed, |ttl| ttl.min(policy.unconfirmed));
+    let unconfirmed = record.refresh_ttl.map_or(policy.unconfirmed, |ttl| ttl.min(policy.unconfirmed));
     let in_grace = !policy.grace.is_zero() && (raced || elapsed < policy.grace);
     let in_window = in_grace || (!record.confirmed && elapsed < unconfirmed);
 
     if predecessor && record.previous.is_some() && record.nonce.is_some() && in_window {
-        return if record.grace_hits < GRACE_CAP {
-            Standing::Repeat
-        } else {
-            Standing::Capped
-        };
+        return if record.grace_hits < GRACE_CAP { Standing::Repeat } else { Standing::Capped };
     }
     if raced {
         return Standing::Refused(Reason::LostRace);
@@ -129,9 +119,5 @@ pub(super) fn standing(
     if predecessor && (elapsed < policy.grace + SKEW || nonce_gone) {
         return Standing::Refused(Reason::TooRecent);
     }
-    Standing::Reuse(if predecessor {
-        ReuseKind::RecentPredecessor
-    } else {
-        ReuseKind::StaleAncestor
-    })
+    Standing::Reuse(if predecessor { ReuseKind::RecentPredecessor } else { ReuseKind::StaleAncestor })
 }

@@ -33,11 +33,7 @@ impl Pepper {
     pub(super) fn new(ring: KeyRing) -> Self {
         let keys = ring.keys().map(PepperKey::derive).collect();
         let current = PepperKey::derive(ring.current());
-        Self {
-            ring,
-            current,
-            keys,
-        }
+        Self { ring, current, keys }
     }
 
     /// The key for new digests.
@@ -47,11 +43,7 @@ impl Pepper {
 
     pub(super) fn find(&self, id: KeyId) -> Result<&PepperKey, KeyTrouble> {
         match self.ring.standing(id) {
-            Standing::Known => self
-                .keys
-                .iter()
-                .find(|key| key.id == id)
-                .ok_or(KeyTrouble::Unknown),
+            Standing::Known => self.keys.iter().find(|key| key.id == id).ok_or(KeyTrouble::Unknown),
             Standing::Retired => Err(KeyTrouble::Retired),
             Standing::Unknown => Err(KeyTrouble::Unknown),
         }
@@ -60,10 +52,6 @@ impl Pepper {
 
 impl PepperKey {
     fn derive(key: &Key) -> Self {
-        Self {
-            id: key.id(),
-            digest: key.sub_key("token digest"),
-            next: key.sub_key("token next"),
-        }
+        Self { id: key.id(), digest: key.sub_key("token digest"), next: key.sub_key("token next") }
     }
 }

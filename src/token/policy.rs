@@ -149,23 +149,16 @@ impl TokenPolicyBuilder {
                 None => faults.add("brand", text, "must be 1 to 16 of a-z and 0-9"),
             }
         }
-        for (field, ttl) in [
-            ("access_ttl", self.access_ttl),
-            ("refresh_ttl", self.refresh_ttl),
-            ("absolute", self.absolute),
-        ] {
+        for (field, ttl) in
+            [("access_ttl", self.access_ttl), ("refresh_ttl", self.refresh_ttl), ("absolute", self.absolute)]
+        {
             // Times are stored in milliseconds: anything shorter would be zero there.
             let usable = ttl.is_none_or(|ttl| ttl >= Duration::from_millis(1));
             faults.check(usable, field, ttl, "must be at least one millisecond");
         }
         if let Some(refresh) = self.refresh_ttl {
             let shorter = self.access_ttl.is_some_and(|access| access < refresh);
-            faults.check(
-                shorter,
-                "access_ttl",
-                self.access_ttl,
-                "must be shorter than refresh_ttl",
-            );
+            faults.check(shorter, "access_ttl", self.access_ttl, "must be shorter than refresh_ttl");
         }
         if let Some(ceiling) = self.absolute {
             let below = |ttl: Duration| ttl <= ceiling;
@@ -182,18 +175,8 @@ impl TokenPolicyBuilder {
                 "must not exceed absolute",
             );
         }
-        faults.check(
-            self.grace <= GRACE_MAX,
-            "grace",
-            self.grace,
-            "must be at most 300 s",
-        );
-        faults.check(
-            self.unconfirmed <= DAY,
-            "unconfirmed",
-            self.unconfirmed,
-            "must be at most 24 h",
-        );
+        faults.check(self.grace <= GRACE_MAX, "grace", self.grace, "must be at most 300 s");
+        faults.check(self.unconfirmed <= DAY, "unconfirmed", self.unconfirmed, "must be at most 24 h");
         faults.finish()?;
         Ok(TokenPolicy {
             brands,

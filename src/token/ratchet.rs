@@ -69,10 +69,7 @@ pub(super) fn prove_nothing(secret: &SecretChars) {
     std::hint::black_box(stored.matches(&hash));
 }
 
-fn key_of<'a>(
-    stored: &Digest,
-    pepper: Option<&'a Pepper>,
-) -> Result<Option<&'a PepperKey>, KeyTrouble> {
+fn key_of<'a>(stored: &Digest, pepper: Option<&'a Pepper>) -> Result<Option<&'a PepperKey>, KeyTrouble> {
     match (stored.key(), pepper) {
         (None, _) => Ok(None),
         (Some(_), None) => Err(KeyTrouble::Unknown),
@@ -107,15 +104,7 @@ pub(super) fn bind(
 
 /// [`bind`] for a record; for access tokens computed once while the record is loaded.
 pub(super) fn binding(kind: Kind, record: &LoginRecord) -> [u8; 12] {
-    let compute = || {
-        bind(
-            kind,
-            record.id,
-            &record.subject,
-            record.tenant(),
-            record.channel,
-        )
-    };
+    let compute = || bind(kind, record.id, &record.subject, record.tenant(), record.channel);
     match kind {
         Kind::Access => record.binding.get_or_init(compute),
         Kind::Refresh => compute(),
@@ -136,10 +125,7 @@ fn hash(
         ($hash:ty) => {
             match key {
                 None => <$hash>::digest(input).into(),
-                Some(key) => mac::<Hmac<$hash>>(key.digest.as_slice(), input)
-                    .finalize()
-                    .into_bytes()
-                    .into(),
+                Some(key) => mac::<Hmac<$hash>>(key.digest.as_slice(), input).finalize().into_bytes().into(),
             }
         };
     }
@@ -161,10 +147,8 @@ fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> M {
 /// Proves that a refresh token was once this login's, however old it is.
 pub(super) fn tag(lineage: &SecretBytes, tagged: &str) -> TagChars {
     let encoded = Canonical::new("lineage").bytes(tagged.as_bytes());
-    let full: [u8; 32] = mac::<Hmac<Sha256>>(lineage.expose(), encoded.as_slice())
-        .finalize()
-        .into_bytes()
-        .into();
+    let full: [u8; 32] =
+        mac::<Hmac<Sha256>>(lineage.expose(), encoded.as_slice()).finalize().into_bytes().into();
     let mut short = [0; 16];
     short.copy_from_slice(&full[..16]);
     encode_tag(&short)
@@ -196,18 +180,11 @@ pub(super) fn next_pair(
             .bytes(id.as_bytes())
             .number(u64::from(generation))
             .bytes(nonce.expose());
-        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(
-            mac::<Hmac<Sha256>>(&secret, encoded.as_slice())
-                .finalize()
-                .into_bytes()
-                .into(),
-        );
+        let bytes: Zeroizing<[u8; 32]> =
+            Zeroizing::new(mac::<Hmac<Sha256>>(&secret, encoded.as_slice()).finalize().into_bytes().into());
         encode_secret(&bytes)
     };
-    Pair {
-        access: derive(Kind::Access),
-        refresh: derive(Kind::Refresh),
-    }
+    Pair { access: derive(Kind::Access), refresh: derive(Kind::Refresh) }
 }
 
 /// [`next_pair`] for a rotation that happened, if it yields what the record holds.

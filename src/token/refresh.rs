@@ -61,17 +61,10 @@ impl<I: Send + Sync + 'static> TokenService<I> {
                 return result;
             }
         }
-        Err(Refusal::Unavailable(
-            "the login was changed by others twice in a row".into(),
-        ))
+        Err(Refusal::Unavailable("the login was changed by others twice in a row".into()))
     }
 
-    async fn attempt(
-        &self,
-        presented: &RefreshText,
-        request: &RefreshRequest<'_>,
-        raced: bool,
-    ) -> Step {
+    async fn attempt(&self, presented: &RefreshText, request: &RefreshRequest<'_>, raced: bool) -> Step {
         let parts = &*self.parts;
         let now = parts.clock.now();
         let found = match parts.store.find(&presented.id).wait().await {
@@ -82,14 +75,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             ratchet::prove_nothing(&presented.secret); // b
             return Step::Done(Err(Refusal::Invalid(Reason::UnknownRecord)));
         };
-        match judge::refuse_outright(
-            presented,
-            request,
-            &record,
-            epoch,
-            now,
-            parts.pepper.as_ref(),
-        ) {
+        match judge::refuse_outright(presented, request, &record, epoch, now, parts.pepper.as_ref()) {
             Ok(None) => {}
             Ok(Some(reason)) => return Step::Done(Err(Refusal::Invalid(reason))),
             Err(trouble) => return Step::Done(Err(parts.key_trouble(trouble, &record))),
@@ -115,11 +101,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Standing::Refused(reason) => Step::Done(Err(Refusal::Invalid(reason))),
             Standing::Reuse(kind) => {
                 let since_rotation = now.since(record.rotated_at);
-                let event = Event::TokenReuse {
-                    record: record.id,
-                    kind,
-                    since_rotation,
-                };
+                let event = Event::TokenReuse { record: record.id, kind, since_rotation };
                 Step::Done(Err(parts.end_reused(&record, now, &event).await))
             }
         }
@@ -138,16 +120,10 @@ impl Parts {
         let key = pepper.map(Pepper::current);
         let pair = ratchet::next_pair(&presented.secret, record.id, next, &nonce, key);
         let digest = |kind, secret| {
-            ratchet::new_digest(
-                ratchet::binding(kind, record),
-                secret,
-                self.policy.hash,
-                pepper,
-            )
+            ratchet::new_digest(ratchet::binding(kind, record), secret, self.policy.hash, pepper)
         };
         let end = |ttl: Option<std::time::Duration>| {
-            ttl.map_or(Timestamp::NEVER, |ttl| now.plus(ttl))
-                .min(record.absolute_expires)
+            ttl.map_or(Timestamp::NEVER, |ttl| now.plus(ttl)).min(record.absolute_expires)
         };
         let rotation = Rotation {
             generation: record.generation,
@@ -170,35 +146,22 @@ impl Parts {
     }
 
     /// Branch k: the same pair once more. Neither an end nor the moment of the rotation moves.
-    async fn repeat(
-        &self,
-        presented: &RefreshText,
-        record: Arc<LoginRecord>,
-        now: Timestamp,
-    ) -> Step {
+    async fn repeat(&self, presented: &RefreshText, record: Arc<LoginRecord>, now: Timestamp) -> Step {
         let Some(nonce) = &record.nonce else {
             return Step::LostRace;
         };
-        let pair =
-            match ratchet::repeat_pair(&presented.secret, &record, nonce, self.pepper.as_ref()) {
-                Ok(Some(pair)) => pair,
-                Ok(None) => {
-                    self.emit(&Event::Inconsistent { record: record.id });
-                    return Step::Done(Err(Refusal::Invalid(Reason::Inconsistent)));
-                }
-                Err(trouble) => return Step::Done(Err(self.key_trouble(trouble, &record))),
-            };
-        match self
-            .store
-            .grace_hit(&record.id, record.generation, super::policy::GRACE_CAP)
-            .await
-        {
+        let pair = match ratchet::repeat_pair(&presented.secret, &record, nonce, self.pepper.as_ref()) {
+            Ok(Some(pair)) => pair,
+            Ok(None) => {
+                self.emit(&Event::Inconsistent { record: record.id });
+                return Step::Done(Err(Refusal::Invalid(Reason::Inconsistent)));
+            }
+            Err(trouble) => return Step::Done(Err(self.key_trouble(trouble, &record))),
+        };
+        match self.store.grace_hit(&record.id, record.generation, super::policy::GRACE_CAP).await {
             Ok(true) => {
                 let since_rotation = now.since(record.rotated_at);
-                self.emit(&Event::ReuseAllowed {
-                    record: record.id,
-                    since_rotation,
-                });
+                self.emit(&Event::ReuseAllowed { record: record.id, since_rotation });
                 Step::Done(Ok(self.hand_out(&pair, record, now)))
             }
             Ok(false) => Step::LostRace,
@@ -208,11 +171,7 @@ impl Parts {
 
     /// Branch h: the user is gone, and so is the login.
     async fn end(&self, record: &LoginRecord, now: Timestamp, reason: RevokeReason) -> Refusal {
-        match self
-            .store
-            .revoke(&record.id, Revocation::new(now, reason))
-            .await
-        {
+        match self.store.revoke(&record.id, Revocation::new(now, reason)).await {
             Ok(_) => Refusal::Invalid(Reason::InactiveUser),
             Err(error) => self.store_failed(error),
         }
@@ -220,11 +179,7 @@ impl Parts {
 
     /// Branch m: revoked by the first proof, which alone is reported.
     async fn end_reused(&self, record: &LoginRecord, now: Timestamp, event: &Event) -> Refusal {
-        match self
-            .store
-            .revoke(&record.id, Revocation::new(now, RevokeReason::Reuse))
-            .await
-        {
+        match self.store.revoke(&record.id, Revocation::new(now, RevokeReason::Reuse)).await {
             Ok(first) => {
                 if first {
                     self.emit(event);
@@ -241,13 +196,7 @@ impl Parts {
 impl<'a> RefreshRequest<'a> {
     /// A token that came on this channel.
     pub fn new(token: &'a str, channel: Channel) -> Self {
-        Self {
-            token,
-            channel,
-            tenant: None,
-            client: None,
-            key_thumbprint: None,
-        }
+        Self { token, channel, tenant: None, client: None, key_thumbprint: None }
     }
 
     /// The tenant of the request.
@@ -290,8 +239,6 @@ impl<'a> RefreshRequest<'a> {
 
 impl std::fmt::Debug for RefreshRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RefreshRequest")
-            .field("channel", &self.channel)
-            .finish_non_exhaustive()
+        f.debug_struct("RefreshRequest").field("channel", &self.channel).finish_non_exhaustive()
     }
 }

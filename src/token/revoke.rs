@@ -17,11 +17,7 @@ impl<I> TokenService<I> {
     /// The login has ended or it has not.
     pub async fn revoke(&self, id: &TokenId) -> Result<(), StoreError> {
         let revocation = Revocation::new(self.parts.clock.now(), RevokeReason::Logout);
-        self.parts
-            .store
-            .revoke(id, revocation)
-            .await
-            .map(|_first| ())
+        self.parts.store.revoke(id, revocation).await.map(|_first| ())
     }
 
     /// Ends all logins of a subject, and those that are being issued at this moment. How many were ended.

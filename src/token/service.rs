@@ -39,17 +39,9 @@ struct SubjectsAreUsers;
 impl TokenService<Subject> {
     /// A service over this store.
     pub fn new(store: impl TokenStore, policy: TokenPolicy) -> Self {
-        let parts = Parts {
-            store: Arc::new(store),
-            policy,
-            clock: Clock::system(),
-            pepper: None,
-            observer: None,
-        };
-        Self {
-            parts: Arc::new(parts),
-            users: Arc::new(SubjectsAreUsers),
-        }
+        let parts =
+            Parts { store: Arc::new(store), policy, clock: Clock::system(), pepper: None, observer: None };
+        Self { parts: Arc::new(parts), users: Arc::new(SubjectsAreUsers) }
     }
 }
 
@@ -57,10 +49,7 @@ impl<I> TokenService<I> {
     /// Looks the user up on every request; inactive users are refused everywhere.
     #[must_use]
     pub fn users<L: UserLookup>(self, users: L) -> TokenService<L::User> {
-        TokenService {
-            parts: self.parts,
-            users: Arc::new(users),
-        }
+        TokenService { parts: self.parts, users: Arc::new(users) }
     }
 
     /// Replaces the clock; the default is [`Clock::system`].
@@ -87,18 +76,13 @@ impl<I> TokenService<I> {
 
 impl<I> Clone for TokenService<I> {
     fn clone(&self) -> Self {
-        Self {
-            parts: Arc::clone(&self.parts),
-            users: Arc::clone(&self.users),
-        }
+        Self { parts: Arc::clone(&self.parts), users: Arc::clone(&self.users) }
     }
 }
 
 impl<I> fmt::Debug for TokenService<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenService")
-            .field("policy", &self.parts.policy)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenService").field("policy", &self.parts.policy).finish_non_exhaustive()
     }
 }
 

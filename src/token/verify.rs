@@ -37,11 +37,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     /// # Cancel safety
     /// Nothing is lost when the call is dropped.
     pub async fn verify(&self, token: &str, channel: Option<Channel>) -> Outcome<I> {
-        let expected = Expected {
-            channel,
-            tenant: None,
-            now: self.parts.clock.now(),
-        };
+        let expected = Expected { channel, tenant: None, now: self.parts.clock.now() };
         self.check(token, &expected).wait().await
     }
 
@@ -57,11 +53,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
                 let tenant: Option<Box<str>> = expected.tenant.map(Into::into);
                 MaybeReady::later(async move {
                     let found = found.await;
-                    let expected = Expected {
-                        channel,
-                        tenant: tenant.as_deref(),
-                        now,
-                    };
+                    let expected = Expected { channel, tenant: tenant.as_deref(), now };
                     this.judge(found, &presented, &expected).wait().await
                 })
             }
@@ -97,10 +89,9 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Ok(None) => return MaybeReady::Now(Err(Refusal::Invalid(Reason::InactiveUser))),
             Err(error) => return MaybeReady::Now(Err(Refusal::Unavailable(error))),
         };
-        let confirming =
-            (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
-        let evidence = Evidence::new(record.channel, record.created, record.access_expires())
-            .with_record(record.id);
+        let confirming = (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
+        let evidence =
+            Evidence::new(record.channel, record.created, record.access_expires()).with_record(record.id);
         let verified = Verified::new(user, evidence, record);
         match confirming {
             // A confirmation that is lost is written at the next use: no reason to refuse this one.
@@ -122,11 +113,8 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 
     fn verify(&self, attempt: &Attempt<'_>) -> MaybeReady<Outcome<I>> {
         let credential = attempt.credential();
-        let expected = Expected {
-            channel: Some(credential.channel()),
-            tenant: attempt.tenant(),
-            now: attempt.now(),
-        };
+        let expected =
+            Expected { channel: Some(credential.channel()), tenant: attempt.tenant(), now: attempt.now() };
         self.check(credential.text(), &expected)
     }
 }
@@ -143,14 +131,9 @@ impl Parts {
             ratchet::prove_nothing(&presented.secret);
             return Err(Refusal::Invalid(Reason::UnknownRecord));
         };
-        let proven = ratchet::proves(
-            Kind::Access,
-            &record,
-            &presented.secret,
-            &record.access,
-            self.pepper.as_ref(),
-        )
-        .map_err(|trouble| self.key_trouble(trouble, &record))?;
+        let proven =
+            ratchet::proves(Kind::Access, &record, &presented.secret, &record.access, self.pepper.as_ref())
+                .map_err(|trouble| self.key_trouble(trouble, &record))?;
         let reason = if !proven {
             Reason::WrongSecret
         } else if record.revoked.is_some() {
@@ -158,9 +141,7 @@ impl Parts {
         } else if epoch != Some(record.epoch) {
             Reason::EpochChanged
         } else if self.policy.bind_channel
-            && expected
-                .channel
-                .is_some_and(|channel| channel != record.channel)
+            && expected.channel.is_some_and(|channel| channel != record.channel)
         {
             Reason::WrongChannel
         } else if expected.tenant != record.tenant() {
@@ -178,9 +159,7 @@ impl Parts {
             KeyTrouble::Retired => Refusal::Invalid(Reason::RetiredKey),
             KeyTrouble::Unknown => {
                 self.emit(&Event::UnknownKey { record: record.id });
-                Refusal::Unavailable(
-                    "the record names a pepper key that the key ring does not know".into(),
-                )
+                Refusal::Unavailable("the record names a pepper key that the key ring does not know".into())
             }
         }
     }

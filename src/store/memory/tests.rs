@@ -15,12 +15,8 @@ fn service(capacity: usize) -> (MemoryStore, ManualClock, TokenService) {
 }
 
 async fn login(tokens: &TokenService, user: &str) -> Result<TokenId, IssueErrorKind> {
-    let issued = tokens
-        .issue_for_header(Subject::local(user), IssueOptions::default())
-        .await;
-    issued
-        .map(|issued| issued.record().id())
-        .map_err(|error| error.kind())
+    let issued = tokens.issue_for_header(Subject::local(user), IssueOptions::default()).await;
+    issued.map(|issued| issued.record().id()).map_err(|error| error.kind())
 }
 
 #[tokio::test]
@@ -60,50 +56,18 @@ async fn purging_ends_with_the_refresh_life_and_forgets_the_subject() {
 #[tokio::test]
 async fn revoking_a_subject_raises_its_epoch_and_leaves_others_alone() {
     let (store, time, tokens) = service(10);
-    let (one, two) = (
-        login(&tokens, "a").await.unwrap(),
-        login(&tokens, "a").await.unwrap(),
-    );
+    let (one, two) = (login(&tokens, "a").await.unwrap(), login(&tokens, "a").await.unwrap());
     let other = login(&tokens, "b").await.unwrap();
-    let before = store
-        .find(&one)
-        .wait()
-        .await
-        .unwrap()
-        .unwrap()
-        .epoch
-        .unwrap();
+    let before = store.find(&one).wait().await.unwrap().unwrap().epoch.unwrap();
     let revocation = Revocation::new(time.now(), RevokeReason::Logout);
-    assert_eq!(
-        store
-            .revoke_subject(&Subject::local("a"), revocation)
-            .await
-            .unwrap(),
-        2
-    );
+    assert_eq!(store.revoke_subject(&Subject::local("a"), revocation).await.unwrap(), 2);
     for id in [one, two] {
         let found = store.find(&id).wait().await.unwrap().unwrap();
         assert_eq!(found.epoch, Some(before.next()));
         assert_eq!(found.record.revoked(), Some(revocation));
     }
-    assert_eq!(
-        store
-            .find(&other)
-            .wait()
-            .await
-            .unwrap()
-            .unwrap()
-            .record
-            .revoked(),
-        None
-    );
-    assert_eq!(
-        store
-            .revoke_subject(&Subject::local("nobody"), revocation)
-            .await
-            .unwrap(),
-        0
-    );
+    assert_eq!(store.find(&other).wait().await.unwrap().unwrap().record.revoked(), None);
+    assert_eq!(store.revoke_subject(&Subject::local("nobody"), revocation).await.unwrap(), 0);
 }
 
 /// Late writes find nothing and leave nothing.
@@ -126,12 +90,7 @@ async fn nothing_but_insert_creates_a_record() {
     assert!(!store.rotate(&id, rotation).await.unwrap());
     assert!(!store.grace_hit(&id, 0, 100).await.unwrap());
     store.confirm(&id, 0).wait().await.unwrap();
-    assert!(
-        !store
-            .revoke(&id, Revocation::new(time.now(), RevokeReason::Logout))
-            .await
-            .unwrap()
-    );
+    assert!(!store.revoke(&id, Revocation::new(time.now(), RevokeReason::Logout)).await.unwrap());
     assert!(store.find(&id).wait().await.unwrap().is_none() && store.is_empty());
 }
 

@@ -12,15 +12,9 @@ use crate::{
 async fn plant(fixture: &Fixture, record: LoginRecord) -> TokenService {
     let store = MemoryStore::new();
     let first = Epoch::from_number(record.epoch.number());
-    store
-        .insert(record, first, fixture.time.clock().now())
-        .await
-        .unwrap();
-    TokenService::new(
-        store,
-        TokenPolicy::builder().danger_any_channel().build().unwrap(),
-    )
-    .clock(fixture.time.clock())
+    store.insert(record, first, fixture.time.clock().now()).await.unwrap();
+    TokenService::new(store, TokenPolicy::builder().danger_any_channel().build().unwrap())
+        .clock(fixture.time.clock())
 }
 
 #[track_caller]
@@ -35,35 +29,19 @@ fn reason<T: std::fmt::Debug>(result: Result<T, Refusal>) -> Reason {
 async fn r007_an_edited_record_verifies_nothing() {
     let fixture = fixture();
     let options = || IssueOptions::default().tenant("red");
-    let issued = fixture
-        .tokens
-        .issue_for_header(Subject::local("ada"), options())
-        .await
-        .unwrap();
+    let issued = fixture.tokens.issue_for_header(Subject::local("ada"), options()).await.unwrap();
     let record = fixture.record(&issued.record().id()).await;
     let text = issued.access().expose();
 
     // As it was issued it verifies, so each refusal below is the edit's doing.
     let attempt = |tenant| {
-        Attempt::new(
-            Credential::header(text, "Bearer"),
-            fixture.time.clock().now(),
-        )
-        .with_tenant(tenant)
+        Attempt::new(Credential::header(text, "Bearer"), fixture.time.clock().now()).with_tenant(tenant)
     };
-    plant(&fixture, (*record).clone())
-        .await
-        .verify_attempt(&attempt("red"))
-        .await
-        .unwrap();
+    plant(&fixture, (*record).clone()).await.verify_attempt(&attempt("red")).await.unwrap();
 
     let edits: [(&str, fn(&mut LoginRecord)); 5] = [
-        ("subject", |record| {
-            record.subject = Arc::new(Subject::local("eve"))
-        }),
-        ("issuer", |record| {
-            record.subject = Arc::new(Subject::of("https://evil.test", "ada"))
-        }),
+        ("subject", |record| record.subject = Arc::new(Subject::local("eve"))),
+        ("issuer", |record| record.subject = Arc::new(Subject::of("https://evil.test", "ada"))),
         ("tenant", |record| record.tenant = Some("blue".into())),
         ("no tenant", |record| record.tenant = None),
         ("channel", |record| record.channel = Channel::Cookie),
@@ -73,18 +51,11 @@ async fn r007_an_edited_record_verifies_nothing() {
         edit(&mut edited);
         let tenant = edited.tenant.clone();
         let tokens = plant(&fixture, edited).await;
-        let mut attempt = Attempt::new(
-            Credential::header(text, "Bearer"),
-            fixture.time.clock().now(),
-        );
+        let mut attempt = Attempt::new(Credential::header(text, "Bearer"), fixture.time.clock().now());
         if let Some(tenant) = &tenant {
             attempt = attempt.with_tenant(tenant);
         }
-        assert_eq!(
-            reason(tokens.verify_attempt(&attempt).await),
-            Reason::WrongSecret,
-            "{what}"
-        );
+        assert_eq!(reason(tokens.verify_attempt(&attempt).await), Reason::WrongSecret, "{what}");
     }
 }
 
@@ -99,15 +70,8 @@ async fn r007_a_digest_copied_to_another_record_verifies_nothing() {
 
     // My secret under her id, with a check that fits.
     let (mine, hers) = (mine.access().expose(), hers.access().expose());
-    let text = with_check(&format!(
-        "{}{}",
-        &hers[..4 + 17],
-        &mine[4 + 17..4 + 17 + 43]
-    ));
-    assert_eq!(
-        reason(tokens.verify(&text, None).await),
-        Reason::WrongSecret
-    );
+    let text = with_check(&format!("{}{}", &hers[..4 + 17], &mine[4 + 17..4 + 17 + 43]));
+    assert_eq!(reason(tokens.verify(&text, None).await), Reason::WrongSecret);
 }
 
 #[tokio::test]
@@ -115,21 +79,12 @@ async fn r007_only_the_right_kind_channel_and_tenant_verify() {
     let fixture = fixture();
     for issued_tenant in [None, Some("red"), Some("")] {
         for channel in [Channel::Header, Channel::Cookie] {
-            let options = issued_tenant.map_or_else(IssueOptions::default, |tenant| {
-                IssueOptions::default().tenant(tenant)
-            });
+            let options = issued_tenant
+                .map_or_else(IssueOptions::default, |tenant| IssueOptions::default().tenant(tenant));
             let subject = Subject::local("ada");
             let issued = match channel {
-                Channel::Header => fixture
-                    .tokens
-                    .issue_for_header(subject, options)
-                    .await
-                    .unwrap(),
-                Channel::Cookie => fixture
-                    .tokens
-                    .issue_for_cookie(subject, options)
-                    .await
-                    .unwrap(),
+                Channel::Header => fixture.tokens.issue_for_header(subject, options).await.unwrap(),
+                Channel::Cookie => fixture.tokens.issue_for_cookie(subject, options).await.unwrap(),
             };
             let text = issued.access().expose();
             for tenant in [None, Some("red"), Some("blue"), Some("")] {
@@ -162,26 +117,17 @@ async fn r007_an_access_secret_is_no_refresh_secret_and_the_reverse() {
     let issued = fixture.login().await;
     let (access, refresh) = (issued.access().expose(), issued.refresh().unwrap().expose());
     assert_eq!(fixture.verify(refresh).await, Err(Reason::Malformed));
-    assert_eq!(
-        fixture.refresh(access).await.map(|_| ()),
-        Err(Reason::Malformed)
-    );
+    assert_eq!(fixture.refresh(access).await.map(|_| ()), Err(Reason::Malformed));
 
     let record = fixture.record(&issued.record().id()).await;
     let brand = fixture.tokens.parts.policy.brand();
     let presented = text::parse_refresh(refresh, &fixture.tokens.parts.policy.brands).unwrap();
     let as_access = text::compose_access(brand, record.id, &presented.secret);
-    assert_eq!(
-        fixture.verify(as_access.expose()).await,
-        Err(Reason::WrongSecret)
-    );
+    assert_eq!(fixture.verify(as_access.expose()).await, Err(Reason::WrongSecret));
     let presented = text::parse_access(access, &fixture.tokens.parts.policy.brands).unwrap();
     let tag = |tagged: &str| crate::token::ratchet::tag(&record.lineage, tagged);
     let as_refresh = text::compose_refresh(brand, record.id, 0, &presented.secret, tag);
-    assert_eq!(
-        fixture.refresh(as_refresh.expose()).await.map(|_| ()),
-        Err(Reason::WrongSecret)
-    );
+    assert_eq!(fixture.refresh(as_refresh.expose()).await.map(|_| ()), Err(Reason::WrongSecret));
 }
 
 impl TokenService {

@@ -16,11 +16,7 @@ async fn sec_e06_every_changed_character_is_refused_and_writes_nothing() {
     for text in &texts {
         let body = &text[..text.len() - 6];
         for (position, original) in body.char_indices() {
-            for other in ('0'..='9')
-                .chain('A'..='Z')
-                .chain('a'..='z')
-                .filter(|other| *other != original)
-            {
+            for other in ('0'..='9').chain('A'..='Z').chain('a'..='z').filter(|other| *other != original) {
                 let mut forged = body.to_owned();
                 forged.replace_range(position..=position, other.encode_utf8(&mut [0; 4]));
                 let refused = fixture.refresh(&with_check(&forged)).await.map(|_| ());
@@ -28,19 +24,8 @@ async fn sec_e06_every_changed_character_is_refused_and_writes_nothing() {
             }
         }
     }
-    assert!(
-        Arc::ptr_eq(&before, &fixture.record(&id).await),
-        "something was written"
-    );
-    assert!(
-        fixture
-            .events
-            .0
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|event| event.name() == "reuse_allowed")
-    );
+    assert!(Arc::ptr_eq(&before, &fixture.record(&id).await), "something was written");
+    assert!(fixture.events.0.lock().unwrap().iter().all(|event| event.name() == "reuse_allowed"));
 }
 
 /// The tag is right, because the forger knows the lineage key; the secret is not.
@@ -54,10 +39,7 @@ async fn sec_e06_a_tag_made_with_the_lineage_key_is_not_enough() {
         let secret = text::encode_secret(&random::bytes().unwrap());
         let tag = |tagged: &str| ratchet::tag(&before.lineage, tagged);
         let forged = text::compose_refresh(brand, id, generation, &secret, tag);
-        assert_eq!(
-            fixture.refresh(forged.expose()).await.map(|_| ()),
-            Err(Reason::WrongSecret)
-        );
+        assert_eq!(fixture.refresh(forged.expose()).await.map(|_| ()), Err(Reason::WrongSecret));
     }
     assert!(Arc::ptr_eq(&before, &fixture.record(&id).await));
     fixture.refresh(&texts[2]).await.unwrap();
@@ -80,15 +62,9 @@ async fn sec_e06_a_hundred_thousand_wrong_tags_write_nothing() {
             })
         };
         let forged = text::compose_refresh(brand, id, generation, &secret, tag);
-        assert_eq!(
-            fixture.refresh(forged.expose()).await.map(|_| ()),
-            Err(Reason::WrongTag)
-        );
+        assert_eq!(fixture.refresh(forged.expose()).await.map(|_| ()), Err(Reason::WrongTag));
     }
-    assert!(
-        Arc::ptr_eq(&before, &fixture.record(&id).await),
-        "something was written"
-    );
+    assert!(Arc::ptr_eq(&before, &fixture.record(&id).await), "something was written");
     fixture.refresh(&texts[2]).await.unwrap();
 }
 
@@ -100,21 +76,10 @@ async fn sec_e06_a_token_ahead_of_its_record_revokes_nothing() {
     let before = fixture.record(&id).await;
     let secret = text::encode_secret(&random::bytes().unwrap());
     let tag = |tagged: &str| ratchet::tag(&before.lineage, tagged);
-    let ahead = text::compose_refresh(
-        fixture.tokens.parts.policy.brand(),
-        id,
-        before.generation + 1,
-        &secret,
-        tag,
-    );
-    assert_eq!(
-        fixture.refresh(ahead.expose()).await.map(|_| ()),
-        Err(Reason::AheadOfStore)
-    );
-    assert_eq!(
-        fixture.events.0.lock().unwrap().last().unwrap().name(),
-        "store_regressed"
-    );
+    let ahead =
+        text::compose_refresh(fixture.tokens.parts.policy.brand(), id, before.generation + 1, &secret, tag);
+    assert_eq!(fixture.refresh(ahead.expose()).await.map(|_| ()), Err(Reason::AheadOfStore));
+    assert_eq!(fixture.events.0.lock().unwrap().last().unwrap().name(), "store_regressed");
     assert!(Arc::ptr_eq(&before, &fixture.record(&id).await));
     fixture.refresh(&texts[2]).await.unwrap();
 }

@@ -40,31 +40,18 @@ struct Fixture {
 fn fixture() -> Fixture {
     let time = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
     let (store, events) = (MemoryStore::new(), Events::default());
-    let tokens = TokenService::new(store.clone(), TokenPolicy::default())
-        .clock(time.clock())
-        .observer(events.clone());
-    Fixture {
-        time,
-        store,
-        events,
-        tokens,
-    }
+    let tokens =
+        TokenService::new(store.clone(), TokenPolicy::default()).clock(time.clock()).observer(events.clone());
+    Fixture { time, store, events, tokens }
 }
 
 impl Fixture {
     async fn login(&self) -> Issued {
-        self.tokens
-            .issue_for_header(Subject::local("ada"), IssueOptions::default())
-            .await
-            .unwrap()
+        self.tokens.issue_for_header(Subject::local("ada"), IssueOptions::default()).await.unwrap()
     }
 
     async fn refresh(&self, text: &str) -> Result<Issued, Reason> {
-        match self
-            .tokens
-            .refresh(RefreshRequest::new(text, Channel::Header))
-            .await
-        {
+        match self.tokens.refresh(RefreshRequest::new(text, Channel::Header)).await {
             Ok(issued) => Ok(issued),
             Err(Refusal::Invalid(reason)) => Err(reason),
             Err(Refusal::Unavailable(error)) => panic!("could not check: {error}"),
@@ -94,9 +81,7 @@ impl Fixture {
             let next = self.refresh(texts.last().unwrap()).await.unwrap();
             texts.push(refresh_text(&next));
         }
-        self.verify(self.refresh_current_access(&texts).await.as_str())
-            .await
-            .unwrap();
+        self.verify(self.refresh_current_access(&texts).await.as_str()).await.unwrap();
         self.time.advance(Duration::from_secs(60));
         (id, texts.try_into().unwrap())
     }

@@ -1,0 +1,156 @@
+//! Token endpoints that misbehave: a typed error that names the step, nothing bad kept, no secret said.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use portcullis::provider::{TokenError, TokenErrorKind, TokenProvider};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    idp::{Idp, Reply, status, step, token},
+    support::secs,
+};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Everything that is said of an error, down to its last cause.
+fn whole_text(error: &TokenError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(" {error} {error:?}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// The second of two steps meets this answer; then the endpoint mends.
+async fn check(what: &str, kind: TokenErrorKind, answer: impl Fn() -> Reply + Send + Sync + 'static) {
+    let log = Log::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let idp = Idp::new(move |call, number| match (call.name(), number) {
+        ("user", 1) => answer(),
+        (name, number) => Reply::Json(token(&format!("planted-{name}-{number}"))),
+    });
+    let user =
+        step("user").json(serde_json::json!({ "password": "planted-password" })).header_from("x-app", "app");
+    let app = step("app").form([("client_secret", "planted-client-secret")]);
+    let provider = idp.pipeline().step(app).step(user).build().unwrap().provider();
+
+    let started = tokio::time::Instant::now();
+    let error = provider.lease().wait().await.expect_err(what);
+    assert!(started.elapsed() <= secs(30), "{what}: within the deadline");
+    assert_eq!((error.kind(), error.step()), (kind, Some("user")), "{what}");
+    let text = whole_text(&error);
+    assert!(text.contains("user") && !text.contains("planted"), "{what}: {text}");
+
+    let lease = provider.lease().wait().await.expect("the next call is fine");
+    assert_eq!(lease.value(), "Bearer planted-user-2", "{what}: nothing bad was kept");
+    assert!(lease.value().is_sensitive());
+    assert_eq!(idp.names(), ["app", "user", "user"], "{what}");
+    assert!(!format!("{lease:?} {provider:?}").contains("planted"));
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("token fetch failed") && log.contains("token fetched"),
+        "{what}: the log was captured"
+    );
+    assert!(!log.contains("planted"), "{what}: {log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r099_whatever_an_endpoint_answers_is_a_typed_error() {
+    for (what, body) in [
+        ("nothing", ""),
+        ("text", "planted text"),
+        ("html", "<html>planted</html>"),
+        ("half", r#"{"access_token":"planted"#),
+        ("list", r#"["planted"]"#),
+        ("no token", r#"{"token":"planted"}"#),
+        ("null token", r#"{"access_token":null,"x":"planted"}"#),
+        ("number token", r#"{"access_token":7,"x":"planted"}"#),
+        ("empty token", r#"{"access_token":""}"#),
+        ("crlf token", r#"{"access_token":"planted\r\nx-admin: 1"}"#),
+        ("blank token", r#"{"access_token":"planted token"}"#),
+        ("unicode token", r#"{"access_token":"plantéd-planted"}"#),
+        ("null life", r#"{"access_token":"planted","expires_in":null}"#),
+        ("negative life", r#"{"access_token":"planted","expires_in":-1}"#),
+        ("zero life", r#"{"access_token":"planted","expires_in":0}"#),
+        ("huge life", r#"{"access_token":"planted","expires_in":1e300}"#),
+        ("text life", r#"{"access_token":"planted","expires_in":"planted"}"#),
+        ("crlf type", r#"{"access_token":"planted","token_type":"a\r\nb"}"#),
+    ] {
+        check(what, TokenErrorKind::Malformed, move || Reply::Json(body.to_owned())).await;
+    }
+    for code in [300, 302, 307, 400, 401, 403, 404, 429, 500, 503] {
+        let text = format!("status {code}");
+        check(&text, TokenErrorKind::Refused, move || status(code, &token("planted"))).await;
+    }
+    let refused = r#"{"error":"invalid_client","error_description":"planted"}"#;
+    check("error in 200", TokenErrorKind::Refused, move || Reply::Json(refused.to_owned())).await;
+    check("reset", TokenErrorKind::Transport, || Reply::Broken).await;
+    check("too much", TokenErrorKind::Transport, || Reply::Json("planted ".repeat(10_000))).await;
+    check("silence", TokenErrorKind::Timeout, || Reply::Never).await;
+    check("slowness", TokenErrorKind::Timeout, || Reply::After(secs(31), token("planted"))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn r099_the_deadline_is_thirty_seconds_unless_set() {
+    for (timeout, expected) in [(None, 30), (Some(secs(3)), 3)] {
+        let idp = Idp::new(|_, _| Reply::Never);
+        let builder = idp.pipeline().step(step("only"));
+        let builder = if let Some(timeout) = timeout { builder.fetch_timeout(timeout) } else { builder };
+        let started = tokio::time::Instant::now();
+        let error = builder.build().unwrap().provider().lease().wait().await.unwrap_err();
+        assert_eq!((error.kind(), started.elapsed()), (TokenErrorKind::Timeout, secs(expected)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r099_a_fetcher_that_panics_is_an_error_to_all_who_wait() {
+    let idp = Idp::new(|_, number| match number {
+        1 => panic!("a fetcher's own fault"),
+        _ => Reply::Json(token("fine")),
+    });
+    let provider = idp.pipeline().step(step("only")).build().unwrap().provider();
+    let error = provider.lease().wait().await.unwrap_err();
+    assert_eq!((error.kind(), error.step()), (TokenErrorKind::Aborted, Some("only")));
+    assert_eq!(provider.lease().wait().await.unwrap().value(), "Bearer fine");
+}
+
+#[test]
+fn r099_without_a_runtime_it_says_so() {
+    let idp = Idp::counting();
+    let pipeline =
+        portcullis::TokenPipeline::builder("test").http(idp.client()).step(step("only")).build().unwrap();
+    let portcullis::maybe_ready::MaybeReady::Later(future) = pipeline.provider().lease() else {
+        panic!("no token")
+    };
+    let error = tokio_test::block_on(future).unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Aborted);
+}

@@ -1,0 +1,16 @@
+//! Everything that the public API promises. A test of row N of `src/docs/features.md` is named `rNNN_…`, one of the security
+//! scoreboard `sec_xNN_…`.
+
+mod arrows;
+mod extractors;
+mod header_bytes;
+mod hostile_endpoint;
+mod idp;
+mod inbound;
+mod inject;
+mod mock;
+mod pipeline;
+mod refresh;
+mod sockets;
+mod support;
+mod tokens;
