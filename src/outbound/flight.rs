@@ -31,10 +31,14 @@ impl Parts {
         if let Some(held) = self.fresh(step) {
             return MaybeReady::Now(Ok(held));
         }
-        match self.board(step, None) {
-            Some(flight) => MaybeReady::Later(Box::pin(flight)),
-            None => MaybeReady::Now(Err(TokenError::new(TokenErrorKind::Aborted))),
-        }
+        // Boarded when polled: a future may be made outside the runtime that it is run in.
+        let this = Arc::clone(self);
+        MaybeReady::later(async move {
+            match this.board(step, None) {
+                Some(flight) => flight.await,
+                None => Err(this.aborted(step)),
+            }
+        })
     }
 
     fn fresh(&self, step: usize) -> Option<Arc<Held>> {
@@ -67,7 +71,7 @@ impl Parts {
             self.mark_renewed_stale();
         }
         let Ok(runtime) = Handle::try_current() else {
-            return Some(landed(Err(TokenError::new(TokenErrorKind::Aborted))));
+            return Some(landed(Err(self.aborted(step))));
         };
         control.generation += 1;
         let flight = self.start(&runtime, step, control.generation, blamed.is_some());
@@ -76,18 +80,17 @@ impl Parts {
     }
 
     fn start(self: &Arc<Self>, runtime: &Handle, step: usize, generation: u64, for_rejected: bool) -> Flight {
-        let name = Arc::clone(&self.steps[step].name);
+        let aborted = self.aborted(step);
         let parts = Arc::clone(self);
         let task = runtime.spawn(async move {
             let _landing = Landing { parts: Arc::clone(&parts), step };
             parts.fly(step, generation, for_rejected).await
         });
-        async move {
-            task.await
-                .unwrap_or_else(|_panic_or_end| Err(TokenError::new(TokenErrorKind::Aborted).in_step(&name)))
-        }
-        .boxed()
-        .shared()
+        async move { task.await.unwrap_or(Err(aborted)) }.boxed().shared()
+    }
+
+    fn aborted(&self, step: usize) -> TokenError {
+        TokenError::new(TokenErrorKind::Aborted).in_step(&self.steps[step].name)
     }
 
     async fn fly(self: &Arc<Self>, step: usize, generation: u64, for_rejected: bool) -> Landed {

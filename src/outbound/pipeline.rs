@@ -116,11 +116,9 @@ impl TokenProvider for PipelineProvider {
     }
 
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
-        let Some(flight) = self.parts.board(self.parts.last(), Some(rejected)) else {
-            return MaybeReady::Now(Ok(None));
-        };
-        let rejected = Arc::clone(rejected);
+        let (parts, rejected) = (Arc::clone(&self.parts), Arc::clone(rejected));
         MaybeReady::later(async move {
+            let Some(flight) = parts.board(parts.last(), Some(&rejected)) else { return Ok(None) };
             let lease = Arc::clone(&flight.await?.lease);
             // An endpoint that hands the same token out again has nothing newer.
             let newer = lease.generation() > rejected.generation() && lease.value() != rejected.value();

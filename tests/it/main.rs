@@ -1,6 +1,7 @@
 //! Everything that the public API promises. A test of row N of `src/docs/features.md` is named `rNNN_…`, one of the security
 //! scoreboard `sec_xNN_…`.
 
+mod allocations;
 mod arrows;
 mod extractors;
 mod header_bytes;

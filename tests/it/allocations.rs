@@ -1,0 +1,92 @@
+//! What a request costs in memory, on the paths that every request takes.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, Request, Response, header::AUTHORIZATION};
+use http_body_util::Full;
+use portcullis::{
+    TokenInjectLayer,
+    maybe_ready::MaybeReady,
+    outbound::Never,
+    provider::{Lease, TokenError, TokenProvider},
+};
+use tower::{Layer, Service, service_fn};
+
+use crate::support::{Body, bearer, fixture, request};
+
+/// Allocations of one call, building the request not counted.
+fn allocations<S, B>(service: &mut S, make: impl Fn() -> Request<B>) -> u64
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+    S::Error: std::fmt::Debug,
+{
+    let mut call = |request| service.call(request).now_or_never().expect("nothing to wait for").unwrap();
+    // The first call may fill caches.
+    drop(call(make()));
+    let request = make();
+    let mut response = None;
+    let counted = allocation_counter::measure(|| response = Some(call(request)));
+    assert!(response.unwrap().status().is_success());
+    counted.count_total
+}
+
+fn inner<B>()
+-> impl Service<Request<B>, Response = Response<Body>, Error = Infallible, Future: Send + 'static>
++ Clone
++ Send
++ 'static {
+    service_fn(|_: Request<B>| std::future::ready(Ok(Response::new(Full::<Bytes>::default()))))
+}
+
+#[tokio::test]
+async fn an_inbound_hit_allocates_for_its_extension_only() {
+    let fixture = fixture();
+    let issued = fixture.login("ada").await;
+    let (name, value) = bearer(issued.access().expose());
+    let make = || request(&[(&name, &value)]);
+
+    let bare = allocations(&mut inner(), make);
+    // Through the memory store itself: a probe in between would allocate for itself.
+    let tokens =
+        portcullis::TokenService::new(fixture.store.memory.clone(), portcullis::TokenPolicy::default());
+    let layer = portcullis::AuthLayer::new(tokens.clock(fixture.time.clock())).clock(fixture.time.clock());
+    let mut guarded = layer.build().unwrap().layer(inner());
+    assert_eq!(allocations(&mut guarded, make) - bare, 3);
+}
+
+struct Warm(HeaderName, Arc<Lease>);
+
+impl TokenProvider for Warm {
+    fn header(&self) -> &HeaderName {
+        &self.0
+    }
+
+    fn lease(&self) -> MaybeReady<Result<Arc<Lease>, TokenError>> {
+        MaybeReady::Now(Ok(Arc::clone(&self.1)))
+    }
+
+    fn newer_than(&self, _: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
+        MaybeReady::Now(Ok(None))
+    }
+}
+
+#[test]
+fn a_warm_outbound_lease_allocates_for_its_header_only() {
+    let value = HeaderValue::from_static("Bearer abc");
+    let make = || Request::get("https://api.test/").body(Body::default()).unwrap();
+
+    let copy = value.clone();
+    let mut by_hand = inner();
+    let mut by_hand = service_fn(move |mut request: Request<Body>| {
+        request.headers_mut().insert(AUTHORIZATION, copy.clone());
+        by_hand.call(request)
+    });
+    let header = allocations(&mut by_hand, make);
+
+    let provider = Warm(AUTHORIZATION, Arc::new(Lease::new(value, 1)));
+    let layer =
+        TokenInjectLayer::new(provider).allow_origin("https://api.test").replay(Never).build().unwrap();
+    assert_eq!(allocations(&mut layer.layer(inner()), make), header);
+}
