@@ -82,7 +82,7 @@ async fn user_token(
 impl Identity {
     async fn issue(&self, user: &str) -> Result<Json<Value>, StatusCode> {
         let issued = self.tokens.issue_for_header(Subject::local(user), IssueOptions::default()).await;
-        let issued = issued.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        let issued = issued.map_err(|_store| StatusCode::SERVICE_UNAVAILABLE)?;
         let expires_in = issued.expires_in().map(|life| life.as_secs());
         Ok(Json(json!({
             "access_token": issued.access().expose(), "token_type": "Bearer", "expires_in": expires_in,

@@ -7,23 +7,20 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{
     FutureExt,
-    future::{self, Shared, try_join_all},
+    future::{self, try_join_all},
 };
 use tokio::{runtime::Handle, time};
 
 use super::{
     fetch::Fetch,
     pipeline::Parts,
-    slot::Held,
+    slot::{Flight, Held, Landed},
     token::{self, AccessToken},
 };
 use crate::{
-    maybe_ready::{BoxFuture, MaybeReady},
+    maybe_ready::MaybeReady,
     provider::{Lease, TokenError, TokenErrorKind},
 };
-
-pub(super) type Landed = Result<Arc<Held>, TokenError>;
-pub(super) type Flight = Shared<BoxFuture<Landed>>;
 
 impl Parts {
     /// A fresh token of a step, without a lock if there is one.

@@ -1,7 +1,6 @@
-//! The future of an answer, and what it fails with.
+//! The future of an answer.
 
 use std::{
-    error::Error,
     fmt,
     future::Future,
     pin::Pin,
@@ -12,20 +11,10 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{replay::Replay, service::Attempt};
-use crate::{error::BoxError, maybe_ready::BoxFuture, provider::TokenError};
+use super::{attempt::Attempt, error::InjectError, replay::Replay};
+use crate::{error::BoxError, maybe_ready::BoxFuture};
 
-pub(super) type Answer<RB> = Result<Response<RB>, InjectError>;
-
-/// A request was not answered.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum InjectError {
-    /// There is no token, so the request was not sent.
-    Token(TokenError),
-    /// The service below failed.
-    Inner(BoxError),
-}
+type Answer<RB> = Result<Response<RB>, InjectError>;
 
 pin_project! {
     /// Response future of [`TokenInject`](super::TokenInject).
@@ -74,7 +63,7 @@ where
         Self { state: State::Sent { future, attempt } }
     }
 
-    pub(super) fn slow(future: BoxFuture<Answer<RB>>) -> Self {
+    pub(super) fn slow(future: BoxFuture<Result<Response<RB>, InjectError>>) -> Self {
         Self { state: State::Slow { future } }
     }
 
@@ -125,31 +114,5 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-// ===== impl InjectError =====
-
-impl InjectError {
-    pub(super) fn inner(error: impl Into<BoxError>) -> Self {
-        Self::Inner(error.into())
-    }
-}
-
-impl fmt::Display for InjectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Token(_) => "no token for the request",
-            Self::Inner(_) => "the request failed",
-        })
-    }
-}
-
-impl Error for InjectError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Token(error) => Some(error),
-            Self::Inner(error) => Some(&**error),
-        }
     }
 }

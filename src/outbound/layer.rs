@@ -4,11 +4,7 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{
-    origin::Origin,
-    replay::EmptyOnly,
-    service::{Rules, TokenInject},
-};
+use super::{origin::Origin, replay::EmptyOnly, rules::Rules, service::TokenInject};
 use crate::{
     error::{ConfigError, Faults},
     provider::TokenProvider,

@@ -42,6 +42,8 @@
 //! ```
 
 mod answer;
+mod attempt;
+mod error;
 mod fetch;
 mod fetch_body;
 mod fetch_header;
@@ -52,17 +54,19 @@ mod layer;
 mod origin;
 mod pipeline;
 mod replay;
+mod rules;
 mod service;
 mod slot;
 mod step;
 mod token;
 
 pub use answer::Lifetime;
+pub use error::InjectError;
 pub use fetch::{Fetch, TokenFetcher};
 pub use fetch_body::{BodyTokenFetcher, FromBody};
 pub use fetch_header::{FromHeader, HeaderTokenFetcher};
 pub use fetch_http::{HttpTokenFetcher, ReadToken};
-pub use future::{InjectError, ResponseFuture};
+pub use future::ResponseFuture;
 pub use layer::{TokenInjectLayer, TokenInjectLayerBuilder};
 pub use pipeline::{PipelineProvider, TokenPipeline, TokenPipelineBuilder};
 pub use replay::{Cloned, EmptyOnly, Never, Replay};

@@ -9,9 +9,19 @@ use std::{
 };
 
 use arc_swap::{ArcSwapOption, Guard};
+use futures_util::future::Shared;
 
-use super::{flight::Flight, token::AccessToken};
-use crate::{clock::Monotonic, provider::Lease};
+use super::token::AccessToken;
+use crate::{
+    clock::Monotonic,
+    maybe_ready::BoxFuture,
+    provider::{Lease, TokenError},
+};
+
+/// What a fetch comes to.
+pub(super) type Landed = Result<Arc<Held>, TokenError>;
+/// A fetch under way, for all who wait.
+pub(super) type Flight = Shared<BoxFuture<Landed>>;
 
 /// A token and how long it is used.
 pub(super) struct Held {

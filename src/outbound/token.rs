@@ -196,7 +196,7 @@ mod tests {
             "Token abc"
         );
         assert_eq!(value(&token, &Prefix::None).unwrap(), "abc");
-        assert!(value(&token.clone().with_type("a\r\nb"), &Prefix::TokenType).is_err());
+        assert!(value(&token.with_type("a\r\nb"), &Prefix::TokenType).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     pepper::{KeyTrouble, Pepper},
     policy::{GRACE_CAP, SKEW, TokenPolicy},
     ratchet::{self, Kind},
-    refresh::RefreshRequest,
+    request::RefreshRequest,
 };
 use crate::{
     clock::Timestamp,

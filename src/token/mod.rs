@@ -52,13 +52,14 @@ mod policy;
 mod ratchet;
 mod record;
 mod refresh;
+mod request;
 mod revoke;
 mod service;
 mod verify;
 
 pub use issue::{IssueError, IssueErrorKind, IssueOptions, Issued};
 pub use policy::{TokenPolicy, TokenPolicyBuilder};
-pub use refresh::RefreshRequest;
+pub use request::RefreshRequest;
 pub use service::TokenService;
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use super::{
     judge::{self, Standing},
     pepper::Pepper,
     ratchet::{self, Kind},
+    request::RefreshRequest,
     service::{Parts, TokenService},
 };
 use crate::{
     clock::Timestamp,
-    credential::Channel,
     error::BoxError,
     event::Event,
     problem::Reason,
@@ -21,16 +21,6 @@ use crate::{
     text::{self, RefreshText},
     verify::Refusal,
 };
-
-/// A presented refresh token and where it came from. All of it must be what the login was issued for.
-#[derive(Clone, Copy)]
-pub struct RefreshRequest<'a> {
-    token: &'a str,
-    channel: Channel,
-    tenant: Option<&'a str>,
-    client: Option<&'a str>,
-    key_thumbprint: Option<&'a str>,
-}
 
 /// What one look at the record came to.
 enum Step {
@@ -52,7 +42,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     /// # Cancel safety
     /// A call that is dropped has rotated the pair or has not; in either case the token may be presented again.
     pub async fn refresh(&self, request: RefreshRequest<'_>) -> Result<Issued, Refusal> {
-        let Some(presented) = text::parse_refresh(request.token, &self.parts.policy.brands) else {
+        let Some(presented) = text::parse_refresh(request.token(), &self.parts.policy.brands) else {
             return Err(Refusal::Invalid(Reason::Malformed)); // a
         };
         // A record is read at most twice: whoever loses two races in a row has to ask again.
@@ -188,57 +178,5 @@ impl Parts {
             }
             Err(error) => self.store_failed(error),
         }
-    }
-}
-
-// ===== impl RefreshRequest =====
-
-impl<'a> RefreshRequest<'a> {
-    /// A token that came on this channel.
-    pub fn new(token: &'a str, channel: Channel) -> Self {
-        Self { token, channel, tenant: None, client: None, key_thumbprint: None }
-    }
-
-    /// The tenant of the request.
-    #[must_use]
-    pub fn with_tenant(mut self, tenant: &'a str) -> Self {
-        self.tenant = Some(tenant);
-        self
-    }
-
-    /// The authenticated client that sent it.
-    #[must_use]
-    pub fn with_client(mut self, client: &'a str) -> Self {
-        self.client = Some(client);
-        self
-    }
-
-    /// The thumbprint (RFC 7638) of the key that the client proved to hold.
-    #[must_use]
-    pub fn with_key_thumbprint(mut self, thumbprint: &'a str) -> Self {
-        self.key_thumbprint = Some(thumbprint);
-        self
-    }
-
-    pub(super) fn channel(&self) -> Channel {
-        self.channel
-    }
-
-    pub(super) fn tenant(&self) -> Option<&'a str> {
-        self.tenant
-    }
-
-    pub(super) fn client(&self) -> Option<&'a str> {
-        self.client
-    }
-
-    pub(super) fn key_thumbprint(&self) -> Option<&'a str> {
-        self.key_thumbprint
-    }
-}
-
-impl std::fmt::Debug for RefreshRequest<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RefreshRequest").field("channel", &self.channel).finish_non_exhaustive()
     }
 }

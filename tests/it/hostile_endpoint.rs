@@ -8,13 +8,14 @@ use std::{
 use futures_util::FutureExt;
 use portcullis::{
     TokenPipeline,
+    clock::PausedClock,
     provider::{TokenError, TokenErrorKind, TokenProvider},
 };
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     idp::{Idp, Reply, status, step, token},
-    support::secs,
+    support::{START, secs},
 };
 
 #[derive(Clone, Default)]
@@ -66,9 +67,9 @@ async fn check(what: &str, kind: TokenErrorKind, answer: impl Fn() -> Reply + Se
     let app = step("app").form([("client_secret", "planted-client-secret")]);
     let provider = idp.pipeline().step(app).step(user).build().unwrap().provider();
 
-    let started = tokio::time::Instant::now();
+    let clock = PausedClock::starting_at(START);
     let error = provider.lease().wait().await.expect_err(what);
-    assert!(started.elapsed() <= secs(30), "{what}: within the deadline");
+    assert!(clock.now().since(START) <= secs(30), "{what}: within the deadline");
     assert_eq!((error.kind(), error.step()), (kind, Some("user")), "{what}");
     let text = whole_text(&error);
     assert!(text.contains("user") && !text.contains("planted"), "{what}: {text}");
@@ -129,9 +130,9 @@ async fn r099_the_deadline_is_thirty_seconds_unless_set() {
         let idp = Idp::new(|_, _| Reply::Never);
         let builder = idp.pipeline().step(step("only"));
         let builder = if let Some(timeout) = timeout { builder.fetch_timeout(timeout) } else { builder };
-        let started = tokio::time::Instant::now();
+        let clock = PausedClock::starting_at(START);
         let error = builder.build().unwrap().provider().lease().wait().await.unwrap_err();
-        assert_eq!((error.kind(), started.elapsed()), (TokenErrorKind::Timeout, secs(expected)));
+        assert_eq!((error.kind(), clock.now().since(START)), (TokenErrorKind::Timeout, secs(expected)));
     }
 }
 

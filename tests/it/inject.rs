@@ -379,7 +379,7 @@ async fn r118_late_401s_of_one_generation_cause_one_fetch() {
     let layer = layer(provider).build().unwrap();
     let requests: Vec<_> = (0..1_000)
         .map(|number: u32| {
-            let service = layer.layer(inner.clone());
+            let service = layer.layer(inner);
             let mut request = get("https://api.test/");
             request.headers_mut().insert("x-wait", (number * 5).to_string().parse().unwrap());
             tokio::spawn(async move { service.oneshot(request).await.unwrap().status() })

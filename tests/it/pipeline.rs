@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use portcullis::{
     TokenPipeline,
+    clock::PausedClock,
     outbound::{BodyTokenFetcher, HeaderTokenFetcher, Lifetime, PipelineProvider},
     provider::{TokenError, TokenErrorKind, TokenProvider},
 };
 
 use crate::{
     idp::{Idp, Reply, status, step, token},
-    support::secs,
+    support::{START, secs},
 };
 
 async fn lease(provider: &PipelineProvider) -> Result<String, TokenError> {
@@ -226,9 +227,9 @@ async fn r111_branches_that_do_not_depend_on_each_other_run_side_by_side() {
     let idp = Idp::new(|call, number| Reply::After(secs(1), token(&format!("{}-{number}", call.name()))));
     let both = step("user").header_from("x-a", "a").header_from("x-b", "b");
     let provider = idp.pipeline().step(step("a")).step(step("b")).step(both).build().unwrap().provider();
-    let started = tokio::time::Instant::now();
+    let clock = PausedClock::starting_at(START);
     lease(&provider).await.unwrap();
-    assert_eq!(started.elapsed(), secs(2));
+    assert_eq!(clock.now().since(START), secs(2));
 }
 
 #[tokio::test(start_paused = true)]

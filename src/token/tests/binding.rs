@@ -39,7 +39,8 @@ async fn r007_an_edited_record_verifies_nothing() {
     };
     plant(&fixture, (*record).clone()).await.verify_attempt(&attempt("red")).await.unwrap();
 
-    let edits: [(&str, fn(&mut LoginRecord)); 5] = [
+    type Edit = fn(&mut LoginRecord);
+    let edits: [(&str, Edit); 5] = [
         ("subject", |record| record.subject = Arc::new(Subject::local("eve"))),
         ("issuer", |record| record.subject = Arc::new(Subject::of("https://evil.test", "ada"))),
         ("tenant", |record| record.tenant = Some("blue".into())),

@@ -1,0 +1,89 @@
+//! A request that is out, and how it is sent once more.
+
+use std::{future::poll_fn, sync::Arc};
+
+use http::{Request, Response, StatusCode, request};
+use tower_service::Service;
+
+use super::{error::InjectError, replay::Replay, rules::Rules};
+use crate::{error::BoxError, provider::Lease};
+
+/// A request that is out with a lease, and what is needed to send it once more.
+pub(super) struct Attempt<S, R, B>
+where
+    R: Replay<B>,
+{
+    pub(super) lease: Arc<Lease>,
+    pub(super) rules: Arc<Rules>,
+    pub(super) again: Option<Box<Again<S, R, B>>>,
+}
+
+/// What a second sending needs.
+pub(super) struct Again<S, R, B>
+where
+    R: Replay<B>,
+{
+    service: S,
+    head: request::Parts,
+    replay: R,
+    saved: R::Saved,
+}
+
+impl<S, R, B, RB> Attempt<S, R, B>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    S::Error: Into<BoxError>,
+    R: Replay<B>,
+{
+    /// Whether the answer refuses our token; any other answer accepts it.
+    pub(super) fn is_rejected(&self, response: &Response<RB>) -> bool {
+        let rejected = response.status() == StatusCode::UNAUTHORIZED;
+        if !rejected {
+            self.lease.mark_accepted();
+        }
+        rejected
+    }
+
+    /// Gets a newer token and sends the request with it, once. Whatever stands in the way, the rejection is the answer.
+    pub(super) async fn renew(self, rejected: Response<RB>) -> Result<Response<RB>, InjectError> {
+        let newer = self.rules.provider.newer_than(&self.lease).wait().await;
+        let lease = match newer {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return Ok(rejected),
+            Err(error) => {
+                tracing::warn!(%error, "no newer token after a 401");
+                return Ok(rejected);
+            }
+        };
+        let Some(again) = self.again else {
+            return Ok(rejected);
+        };
+        drop(rejected);
+        let Again { mut service, head, replay, saved } = *again;
+        let mut request = Request::from_parts(head, replay.restore(saved));
+        self.rules.attach(request.headers_mut(), &lease);
+        poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
+        let response = service.call(request).await.map_err(InjectError::inner)?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            lease.mark_accepted();
+        }
+        Ok(response)
+    }
+}
+
+/// Keeps what a second sending needs, or nothing if the body cannot be sent again.
+pub(super) fn save<S: Clone, R: Replay<B>, B>(
+    service: &S,
+    replay: &R,
+    request: &mut Request<B>,
+) -> Option<Box<Again<S, R, B>>> {
+    let saved = replay.save(request.body_mut())?;
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    *head.extensions_mut() = request.extensions().clone();
+    let (head, ()) = head.into_parts();
+    Some(Box::new(Again { service: service.clone(), head, replay: replay.clone(), saved }))
+}

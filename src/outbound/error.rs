@@ -1,0 +1,39 @@
+//! What a request fails with.
+
+use std::{error::Error, fmt};
+
+use crate::{error::BoxError, provider::TokenError};
+
+/// A request was not answered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InjectError {
+    /// There is no token, so the request was not sent.
+    Token(TokenError),
+    /// The service below failed.
+    Inner(BoxError),
+}
+
+impl InjectError {
+    pub(super) fn inner(error: impl Into<BoxError>) -> Self {
+        Self::Inner(error.into())
+    }
+}
+
+impl fmt::Display for InjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Token(_) => "no token for the request",
+            Self::Inner(_) => "the request failed",
+        })
+    }
+}
+
+impl Error for InjectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Token(error) => Some(error),
+            Self::Inner(error) => Some(&**error),
+        }
+    }
+}
