@@ -5,3 +5,6 @@ pub mod architecture {}
 
 #[doc = include_str!("security.md")]
 pub mod security {}
+
+#[doc = include_str!("features.md")]
+pub mod features {}

@@ -5,6 +5,7 @@
 mod allocations;
 mod arrows;
 mod extractors;
+mod features;
 mod header_bytes;
 mod hostile_endpoint;
 mod idp;
