@@ -59,6 +59,7 @@ mod verify;
 
 pub use issue::{IssueError, IssueErrorKind, IssueOptions, Issued};
 pub use policy::{TokenPolicy, TokenPolicyBuilder};
+pub use record::NoRecord;
 pub use request::RefreshRequest;
 pub use service::TokenService;
 
