@@ -265,6 +265,26 @@ async fn r037_reuse_is_written_and_reported_once() {
     assert_eq!((kind, since_rotation), (ReuseKind::RecentPredecessor, secs(60)));
 }
 
+/// All of them have read the living record before the first one revokes it.
+#[tokio::test]
+async fn r037_parallel_reuse_is_reported_once() {
+    let fixture = Arc::new(fixture());
+    let (first, second) = rotated(&fixture).await;
+    fixture.verify(second.access().expose()).await.unwrap();
+    fixture.time.advance(secs(60));
+    fixture.store.gather(50);
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (fixture, text) = (Arc::clone(&fixture), refresh_text(&first));
+            tokio::spawn(async move { fixture.refresh(&text).await.map(|_| ()) })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), Err(Reason::Reuse));
+    }
+    assert_eq!(fixture.events.count("authn_token_reuse"), 1);
+}
+
 #[tokio::test]
 async fn r037_a_logged_out_login_reports_no_reuse() {
     let fixture = fixture();

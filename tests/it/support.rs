@@ -75,6 +75,10 @@ pub(crate) enum Mode {
     DownLater,
     /// At once, but every conditional write finds that somebody was faster.
     AlwaysLate,
+    /// At once, with the epoch of a subject whose logins were all ended.
+    NextEpoch,
+    /// At once, without the subject's epoch.
+    NoEpoch,
 }
 
 /// A memory store that counts and can be slow or down.
@@ -120,7 +124,9 @@ impl ProbeStore {
             1 => Mode::Later,
             2 => Mode::Down,
             3 => Mode::DownLater,
-            _ => Mode::AlwaysLate,
+            4 => Mode::AlwaysLate,
+            5 => Mode::NextEpoch,
+            _ => Mode::NoEpoch,
         }
     }
 
@@ -167,6 +173,13 @@ impl TokenStore for ProbeStore {
         }
         match self.mode() {
             Mode::Now | Mode::AlwaysLate => memory.find(&id),
+            mode @ (Mode::NextEpoch | Mode::NoEpoch) => MaybeReady::later(async move {
+                let found = memory.find(&id).wait().await?;
+                Ok(found.map(|mut found| {
+                    found.epoch = found.epoch.filter(|_| mode == Mode::NextEpoch).map(Epoch::next);
+                    found
+                }))
+            }),
             Mode::Down => MaybeReady::Now(Err(down())),
             Mode::Later => MaybeReady::later(async move {
                 tokio::task::yield_now().await;
@@ -205,7 +218,7 @@ impl TokenStore for ProbeStore {
     fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>> {
         let (this, id) = (self.clone(), *id);
         match self.mode() {
-            Mode::Now | Mode::AlwaysLate => {
+            Mode::Now | Mode::AlwaysLate | Mode::NextEpoch | Mode::NoEpoch => {
                 self.probe.writes.fetch_add(1, Ordering::SeqCst);
                 self.memory.confirm(&id, generation)
             }

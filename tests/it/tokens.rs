@@ -165,6 +165,22 @@ async fn r048_revoking_a_subject_ends_all_its_logins_and_nobody_elses() {
     fixture.verify(again.access().expose()).await.unwrap();
 }
 
+/// The epoch alone ends a login, marked or not; and a subject that has lost its epoch has lost its logins.
+#[tokio::test]
+async fn r048_a_login_of_another_epoch_is_dead() {
+    let fixture = fixture();
+    let issued = fixture.login("ada").await;
+    for mode in [Mode::NextEpoch, Mode::NoEpoch] {
+        fixture.store.set(mode);
+        assert_eq!(fixture.verify(issued.access().expose()).await, Err(Reason::EpochChanged), "{mode:?}");
+        let refused = fixture.refresh(&refresh_text(&issued)).await;
+        assert_eq!(refused.map(|_| ()), Err(Reason::EpochChanged), "{mode:?}");
+    }
+    fixture.store.set(Mode::Now);
+    fixture.verify(issued.access().expose()).await.unwrap();
+    assert_eq!(fixture.store.record(&issued.record().id()).await.revoked(), None);
+}
+
 /// Users by id; `gone` is inactive, `broken` cannot be looked up.
 struct Users {
     later: bool,

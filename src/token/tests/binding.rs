@@ -131,6 +131,22 @@ async fn r007_an_access_secret_is_no_refresh_secret_and_the_reverse() {
     assert_eq!(fixture.refresh(as_refresh.expose()).await.map(|_| ()), Err(Reason::WrongSecret));
 }
 
+/// Even with the digest of the access secret in the place of the refresh digest.
+#[tokio::test]
+async fn r007_a_digest_of_one_kind_proves_nothing_of_the_other() {
+    let fixture = fixture();
+    let issued = fixture.login().await;
+    let policy = &fixture.tokens.parts.policy;
+    let mut edited = (*fixture.record(&issued.record().id()).await).clone();
+    edited.refresh = Some(edited.access.clone());
+    let presented = text::parse_access(issued.access().expose(), &policy.brands).unwrap();
+    let tag = |tagged: &str| crate::token::ratchet::tag(&edited.lineage, tagged);
+    let forged = text::compose_refresh(policy.brand(), edited.id, 0, &presented.secret, tag);
+    let tokens = plant(&fixture, edited).await;
+    let refused = tokens.refresh(RefreshRequest::new(forged.expose(), Channel::Header)).await;
+    assert_eq!(reason(refused), Reason::WrongSecret);
+}
+
 impl TokenService {
     async fn verify_attempt(&self, attempt: &Attempt<'_>) -> crate::verify::Outcome<Subject> {
         Verify::verify(self, attempt).wait().await

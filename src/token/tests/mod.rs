@@ -1,6 +1,7 @@
 //! What only the inside can show: forged texts, forged tags, edited records.
 
 mod binding;
+mod branches;
 mod forged;
 mod text;
 
