@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::{error::Faults, secret::Secret};
+use crate::{error::Faults, secret::Secret, text::is_tchar};
 
 /// The longest `Max-Age` that browsers keep: 400 days (RFC 6265bis §5.5).
 const MAX_AGE_CAP: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -38,6 +38,8 @@ pub struct CookieSettings {
 pub enum CookieError {
     /// The request names the cookie twice.
     Duplicate,
+    /// The name is not 1 to 256 characters of a token (RFC 9110 §5.6.2), or starts with `__`.
+    InvalidName,
     /// The value holds a byte that a cookie cannot carry.
     InvalidValue,
     /// Name and value together exceed 4096 bytes.
@@ -107,12 +109,16 @@ impl CookieSettings {
     /// more than 400 days are cut to 400, as browsers do.
     ///
     /// # Errors
-    /// [`CookieError::InvalidValue`] and [`CookieError::TooLong`].
+    /// [`CookieError::InvalidName`], [`CookieError::InvalidValue`] for an empty value or a byte that a cookie cannot carry,
+    /// [`CookieError::TooLong`] above 4096 bytes.
     pub fn write(&self, value: &Secret, max_age: Option<Duration>) -> Result<HeaderValue, CookieError> {
         let value = value.expose();
         let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
         if value.is_empty() || !value.bytes().all(allowed) {
             return Err(CookieError::InvalidValue);
+        }
+        if !self.name_is_usable() {
+            return Err(CookieError::InvalidName);
         }
         if self.name.len() + value.len() > PAIR_CAP {
             return Err(CookieError::TooLong);
@@ -121,8 +127,20 @@ impl CookieSettings {
     }
 
     /// The `Set-Cookie` value that removes the cookie, with the same attributes: browsers ignore a removal that differs.
-    pub fn clear(&self) -> HeaderValue {
-        self.header("", Some(Duration::ZERO))
+    ///
+    /// # Errors
+    /// [`CookieError::InvalidName`].
+    pub fn clear(&self) -> Result<HeaderValue, CookieError> {
+        if !self.name_is_usable() {
+            return Err(CookieError::InvalidName);
+        }
+        Ok(self.header("", Some(Duration::ZERO)))
+    }
+
+    fn name_is_usable(&self) -> bool {
+        let name = self.bare_name.as_bytes();
+        let length = (1..=256).contains(&name.len());
+        length && name.iter().all(|byte| is_tchar(*byte)) && !name.starts_with(b"__")
     }
 
     fn header(&self, value: &str, max_age: Option<Duration>) -> HeaderValue {
@@ -151,22 +169,9 @@ impl CookieSettings {
     }
 
     pub(crate) fn check(&self, faults: &mut Faults) {
-        let tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let usable =
-            !self.bare_name.is_empty() && self.bare_name.len() <= 256 && self.bare_name.bytes().all(tchar);
-        faults.check(
-            usable,
-            "cookie",
-            &self.bare_name,
-            "must be 1 to 256 characters of a token (RFC 9110, section 5.6.2)",
-        );
-        let prefixed = self.bare_name.get(..2).is_some_and(|start| start == "__");
-        faults.check(
-            !prefixed,
-            "cookie",
-            &self.bare_name,
-            "must not bring a prefix of its own: `__Host-` is added",
-        );
+        let rule =
+            "must be 1 to 256 characters of a token (RFC 9110, section 5.6.2), without a prefix of its own";
+        faults.check(self.name_is_usable(), "cookie", &self.bare_name, rule);
     }
 }
 
@@ -186,6 +191,7 @@ impl fmt::Display for CookieError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Duplicate => "the cookie came twice",
+            Self::InvalidName => "the name cannot be a cookie's",
             Self::InvalidValue => "the value holds a byte that a cookie cannot carry",
             Self::TooLong => "name and value together exceed 4096 bytes",
         })
@@ -212,7 +218,10 @@ mod tests {
         let written = settings.write(&Secret::new("abc"), Some(Duration::from_secs(60))).unwrap();
         assert!(written.is_sensitive());
         assert_eq!(written, "__Host-token=abc; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax");
-        assert_eq!(settings.clear(), "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(
+            settings.clear().unwrap(),
+            "__Host-token=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"
+        );
         assert_eq!(read(&settings, &["__Host-token=abc"]), Ok(Some("abc".to_owned())));
         let plain = settings.danger_plain().same_site(SameSite::Strict);
         assert_eq!(
@@ -255,6 +264,15 @@ mod tests {
             );
         }
         assert_eq!(settings.write(&Secret::new("x".repeat(4096)), None), Err(CookieError::TooLong));
+    }
+
+    #[test]
+    fn a_name_that_would_break_out_is_refused_both_ways() {
+        for name in ["", "a\n", "a; Domain=evil.test", "a=b", "__Host-a", "\u{e9}"] {
+            let settings = CookieSettings::new(name);
+            assert_eq!(settings.write(&Secret::new("x"), None), Err(CookieError::InvalidName), "{name:?}");
+            assert_eq!(settings.clear(), Err(CookieError::InvalidName), "{name:?}");
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl ConfigFault {
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {:?}: {}", self.field, self.value, self.rule)
+        write!(f, "{} = {}: {}", self.field, self.value, self.rule)
     }
 }
 
@@ -77,8 +77,8 @@ pub(crate) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
     /// Adds a fault. Never hand it a secret as `value`: the text is printed.
-    pub(crate) fn add(&mut self, field: &'static str, value: impl fmt::Display, rule: &'static str) {
-        let value = value.to_string();
+    pub(crate) fn add(&mut self, field: &'static str, value: impl fmt::Debug, rule: &'static str) {
+        let value = format!("{value:?}");
         self.0.push(ConfigFault { field, value, rule });
     }
 
@@ -90,7 +90,7 @@ impl Faults {
         rule: &'static str,
     ) {
         if !holds {
-            self.add(field, format_args!("{value:?}"), rule);
+            self.add(field, value, rule);
         }
     }
 

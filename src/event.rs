@@ -1,6 +1,6 @@
 //! What operators are told: one vocabulary of security events, and the port that receives them.
 //!
-//! An observer cannot block, fail or change anything, and never sees a token.
+//! An observer only listens: it runs on the request's task, so it must return at once and must not panic. It never sees a token.
 
 use std::time::Duration;
 
@@ -46,6 +46,11 @@ pub enum Event {
         /// The login.
         record: TokenId,
     },
+    /// The first use of a new pair could not be written down; it is tried again at the next use.
+    ConfirmationLost {
+        /// The login.
+        record: TokenId,
+    },
     /// The store has reached its bound and holds nothing that could be purged; logins are refused.
     StoreFull,
 }
@@ -78,6 +83,7 @@ impl Event {
             Self::StoreRegressed { .. } => "store_regressed",
             Self::Inconsistent { .. } => "inconsistent",
             Self::UnknownKey { .. } => "unknown_key",
+            Self::ConfirmationLost { .. } => "confirmation_lost",
             Self::StoreFull => "store_full",
         }
     }
@@ -91,7 +97,8 @@ pub(crate) fn emit(observer: Option<&dyn Observer>, event: &Event) {
         | Event::GraceCap { record }
         | Event::StoreRegressed { record }
         | Event::Inconsistent { record }
-        | Event::UnknownKey { record } => Some(record.as_str()),
+        | Event::UnknownKey { record }
+        | Event::ConfirmationLost { record } => Some(record.as_str()),
         Event::StoreFull => None,
     };
     match event {

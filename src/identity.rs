@@ -3,7 +3,11 @@
 //! A layer leaves exactly one thing in the request's extensions, an [`AuthContext`]. It has no type parameter, so that a guard, a
 //! logger and a handler read the same one; [`Auth<I>`] is the typed view of it.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{
+    any::{Any, TypeId},
+    fmt,
+    sync::Arc,
+};
 
 use crate::{
     clock::Timestamp,
@@ -45,6 +49,7 @@ pub type Details = Arc<dyn Any + Send + Sync>;
 #[derive(Clone)]
 pub struct AuthContext {
     principal: Option<Principal>,
+    identity_type: TypeId,
     challenges: Arc<Challenges>,
 }
 
@@ -53,7 +58,7 @@ struct Principal {
     identity: Arc<dyn Any + Send + Sync>,
     details: Details,
     evidence: Evidence,
-    presented: Option<u8>,
+    presented: u8,
 }
 
 /// The caller: an identity, and the evidence for it.
@@ -65,7 +70,7 @@ pub struct Auth<I> {
     details: Details,
     evidence: Evidence,
     challenges: Arc<Challenges>,
-    presented: Option<u8>,
+    presented: u8,
 }
 
 // ===== impl Subject =====
@@ -117,7 +122,7 @@ impl Evidence {
         self.record
     }
 
-    /// When the login happened.
+    /// When the login happened; for a credential without a login, when it was issued.
     pub fn issued(&self) -> Timestamp {
         self.issued
     }
@@ -131,21 +136,22 @@ impl Evidence {
 // ===== impl AuthContext =====
 
 impl AuthContext {
-    pub(crate) fn anonymous(challenges: Arc<Challenges>) -> Self {
-        Self { principal: None, challenges }
+    pub(crate) fn anonymous<I: 'static>(challenges: Arc<Challenges>) -> Self {
+        Self { principal: None, identity_type: TypeId::of::<I>(), challenges }
     }
 
-    pub(crate) fn known(
-        identity: Arc<dyn Any + Send + Sync>,
+    pub(crate) fn known<I: Send + Sync + 'static>(
+        identity: Arc<I>,
         details: Details,
         evidence: Evidence,
         challenges: Arc<Challenges>,
-        presented: Option<u8>,
+        presented: u8,
     ) -> Self {
-        Self { principal: Some(Principal { identity, details, evidence, presented }), challenges }
+        let principal = Principal { identity, details, evidence, presented };
+        Self { principal: Some(principal), identity_type: TypeId::of::<I>(), challenges }
     }
 
-    /// Whether the request came without a credential.
+    /// Whether nobody was identified.
     pub fn is_anonymous(&self) -> bool {
         self.principal.is_none()
     }
@@ -160,6 +166,11 @@ impl AuthContext {
     /// # Errors
     /// [`RejectionKind::LayerMissing`] if the layer's identities are not `I`.
     pub fn auth<I: Send + Sync + 'static>(&self) -> Result<Option<Auth<I>>, Rejection> {
+        let other_identity = || Rejection::new(RejectionKind::LayerMissing, Reason::LayerMissing);
+        // Before anything else: nobody of another kind is not nobody.
+        if self.identity_type != TypeId::of::<I>() {
+            return Err(other_identity());
+        }
         let Some(principal) = &self.principal else {
             return Ok(None);
         };
@@ -171,7 +182,7 @@ impl AuthContext {
                 challenges: Arc::clone(&self.challenges),
                 presented: principal.presented,
             })),
-            Err(_other_identity) => Err(Rejection::new(RejectionKind::LayerMissing, Reason::LayerMissing)),
+            Err(_never) => Err(other_identity()),
         }
     }
 
@@ -208,8 +219,8 @@ impl<I> Auth<I> {
     }
 
     /// The scheme of the presented credential, as configured; `Cookie` for a cookie.
-    pub fn scheme(&self) -> Option<&str> {
-        self.challenges.scheme(self.presented?)
+    pub fn scheme(&self) -> &str {
+        self.challenges.scheme(self.presented)
     }
 
     /// What the verifier knows beyond the identity, if it is a `T`.
@@ -218,10 +229,10 @@ impl<I> Auth<I> {
     }
 
     /// A 403 `insufficient_scope` (RFC 6750 §3.1) on the presented scheme, for a check of your own. `scope` names what is missing
-    /// and must be scope words (RFC 6749 §3.3).
+    /// and must be scope words (RFC 6749 §3.3); anything else is left out of the challenge.
     pub fn insufficient_scope(&self, scope: Option<&'static str>) -> Rejection {
         Rejection::new(RejectionKind::InsufficientScope, Reason::NotPermitted)
-            .challenged(Arc::clone(&self.challenges), self.presented)
+            .challenged(Arc::clone(&self.challenges), Some(self.presented))
             .scope(scope)
     }
 }

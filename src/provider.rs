@@ -34,6 +34,8 @@ pub trait TokenProvider: Send + Sync + 'static {
 
     /// After a 401 for `rejected`: a lease of a later generation with another text, or `None` if there is none worth sending.
     ///
+    /// Once polled, the fetch must go on by itself: a request that cannot be repeated polls it once and does not wait.
+    ///
     /// # Errors
     /// [`TokenError`] if getting a newer one failed.
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>>;
@@ -62,8 +64,12 @@ pub enum TokenErrorKind {
     Malformed,
     /// The request could not be made from the settings and the earlier tokens.
     Request,
-    /// The task that fetched has panicked or was ended with its runtime, or there is no tokio runtime.
+    /// The fetcher has panicked.
+    Panicked,
+    /// The runtime that the fetch ran on has ended. Ask again.
     Aborted,
+    /// The request was not polled inside a tokio runtime.
+    NoRuntime,
 }
 
 // ===== impl Lease =====
@@ -85,13 +91,13 @@ impl Lease {
         self.generation
     }
 
-    /// Whether a request with it got an answer other than 401.
+    /// Whether a request with it was answered with success.
     pub fn was_accepted(&self) -> bool {
         self.accepted.load(Ordering::Relaxed)
     }
 
     /// Notes such an answer. Only the first one writes, so that threads do not fight over the cache line.
-    pub fn mark_accepted(&self) {
+    pub(crate) fn mark_accepted(&self) {
         if !self.was_accepted() {
             self.accepted.store(true, Ordering::Relaxed);
         }
@@ -155,12 +161,14 @@ impl fmt::Display for TokenError {
             write!(f, "step {step:?}: ")?;
         }
         f.write_str(match self.kind {
-            TokenErrorKind::Transport => "the token endpoint could not be reached",
+            TokenErrorKind::Transport => "the exchange with the token endpoint failed",
             TokenErrorKind::Timeout => "the token endpoint did not answer in time",
             TokenErrorKind::Refused => "the token endpoint refused",
             TokenErrorKind::Malformed => "the token endpoint's answer holds no usable token",
             TokenErrorKind::Request => "the token request could not be made",
-            TokenErrorKind::Aborted => "the token fetch was aborted",
+            TokenErrorKind::Panicked => "the token fetch has panicked",
+            TokenErrorKind::Aborted => "the token fetch ended with its runtime",
+            TokenErrorKind::NoRuntime => "a token fetch needs a tokio runtime",
         })?;
         self.status.map_or(Ok(()), |status| write!(f, " (status {})", status.as_u16()))
     }

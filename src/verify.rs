@@ -34,7 +34,6 @@ pub struct Verified<I> {
 }
 
 /// Why there is no identity.
-#[derive(Debug)]
 #[allow(clippy::exhaustive_enums)] // the three outcomes of the crate: valid, invalid, could not check
 pub enum Refusal {
     /// The credential is not valid; answered with 401.
@@ -163,6 +162,16 @@ impl<I> Verified<I> {
 }
 
 // ===== impl Refusal =====
+
+/// Shows the reason, not the cause: its text is somebody else's.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(reason) => f.debug_tuple("Invalid").field(reason).finish(),
+            Self::Unavailable(_) => f.write_str("Unavailable(..)"),
+        }
+    }
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,18 +12,14 @@ impl<I: Send + Sync + 'static> Door<I> {
         let (identity, details, evidence) = verified.into_parts();
         let settle = self.settlement.plan(Some(evidence.channel()));
         let challenges = Arc::clone(&self.challenges);
-        request.extensions_mut().insert(AuthContext::known(
-            identity,
-            details,
-            evidence,
-            challenges,
-            Some(position),
-        ));
+        request
+            .extensions_mut()
+            .insert(AuthContext::known(identity, details, evidence, challenges, position));
         settle
     }
 
     pub(super) fn admit_anonymous<B>(&self, request: &mut Request<B>) -> Settle {
-        request.extensions_mut().insert(AuthContext::anonymous(Arc::clone(&self.challenges)));
+        request.extensions_mut().insert(AuthContext::anonymous::<I>(Arc::clone(&self.challenges)));
         self.settlement.plan(None)
     }
 }

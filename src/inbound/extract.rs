@@ -6,6 +6,7 @@ use crate::{
     cookie::{CookieError, CookieSettings},
     credential::Credential,
     problem::Reason,
+    text::is_tchar,
 };
 
 /// Longer credentials are refused before anything else is done with them.
@@ -170,8 +171,3 @@ const TOKEN68: [bool; 256] = {
     }
     table
 };
-
-/// A character of a token (RFC 9110 §5.6.2).
-pub(super) fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}

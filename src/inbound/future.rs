@@ -103,8 +103,7 @@ where
                     let waiting = &mut parked.as_mut().expect("polled after completion").waiting;
                     let outcome = ready!(waiting.outcome.as_mut().poll(cx));
                     let mut parked = *parked.take().expect("taken only here");
-                    let answered = parked.waiting.answered();
-                    match parked.door.resume(&parked.request, answered, outcome) {
+                    match parked.door.resume(&parked.request, parked.waiting.place, outcome) {
                         Verdict::Known { verified, position } => {
                             let settle = parked.door.admit(&mut parked.request, verified, position);
                             State::Admitted { future: parked.inner.call(parked.request), settle }

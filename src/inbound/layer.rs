@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{
-    extract::{Place, Sources, is_tchar},
+    extract::{Place, Sources},
     service::AuthService,
     settle::Settlement,
     verify::Door,
@@ -15,6 +15,7 @@ use crate::{
     cookie::CookieSettings,
     error::{ConfigError, Faults},
     problem::{Challenges, ProblemReply},
+    text::is_tchar,
     verify::Verify,
 };
 
@@ -93,7 +94,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
 
     /// The accepted schemes of the `Authorization` header, as challenges name them; compared without regard to case. Default `Bearer`, `Token`.
     ///
-    /// Sources are asked in the order in which they are named: called after [`cookie`](Self::cookie), the header comes second.
+    /// By default the header is asked before all cookies; called after [`cookie`](Self::cookie), it is asked after all of them.
     pub fn schemes<T: Into<String>>(mut self, schemes: impl IntoIterator<Item = T>) -> Self {
         self.schemes = Some(schemes.into_iter().map(Into::into).collect());
         self.cookies_first = !self.cookies.is_empty();
@@ -109,6 +110,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     /// Also reads this cookie: a name, which gets the `__Host-` prefix, or [`CookieSettings`]. Several cookies are tried in turn until one verifies.
     ///
     /// A request that may change something and is authenticated by a cookie needs `Sec-Fetch-Site: same-origin`, else it is answered with 403.
+    /// Browsers send that header to `https` and to `localhost` only.
     pub fn cookie(mut self, cookie: impl Into<CookieSettings>) -> Self {
         self.cookies.push(cookie.into());
         self
@@ -169,25 +171,17 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     pub fn build(self) -> Result<AuthLayer<I, R>, ConfigError> {
         let mut faults = Faults::default();
         self.check(&mut faults);
-        let schemes = self.schemes.as_deref().unwrap_or_default();
-        let cookie = self.cookies.first().map(CookieSettings::name);
-        let challenges =
-            Challenges::new(&self.realm, schemes.iter().map(String::as_str), cookie, self.cookies_first);
-        let printable = challenges.is_ok();
-        faults.check(
-            printable,
-            "realm",
-            &self.realm,
-            "must be printable ASCII, as must be schemes and cookie names",
-        );
         faults.finish()?;
-        let challenges = challenges.expect("a failure is a fault");
+        let schemes = self.schemes.as_deref().unwrap_or_default().iter().map(String::as_str);
+        let cookie = self.cookies.first().map(CookieSettings::name);
+        let challenges = Challenges::new(&self.realm, schemes, cookie, self.cookies_first)
+            .expect("realm, schemes and cookie names are printable");
         let settlement = Settlement {
             header: self.schemes.is_some(),
             cookie: !self.cookies.is_empty(),
             optional: self.optional,
         };
-        let places = self.places(&challenges);
+        let places = self.places();
         Ok(AuthLayer {
             door: Arc::new(Door {
                 sources: Sources { places, refuse_foreign: self.refuse_foreign },
@@ -217,8 +211,12 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
                 faults.check(token, "schemes", scheme, "must be a token (RFC 9110, section 5.6.2)");
                 let again = schemes[..index].iter().any(|known| known.eq_ignore_ascii_case(scheme));
                 faults.check(!again, "schemes", scheme, "must not come twice");
+                let ambiguous = !self.cookies.is_empty() && scheme.eq_ignore_ascii_case("Cookie");
+                faults.check(!ambiguous, "schemes", scheme, "is the challenge of cookies");
             }
         }
+        let printable = self.realm.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        faults.check(printable, "realm", &self.realm, "must be printable ASCII");
         faults.check(self.cookies.len() <= 16, "cookie", self.cookies.len(), "must be at most 16");
         for (index, cookie) in self.cookies.iter().enumerate() {
             cookie.check(faults);
@@ -229,15 +227,15 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         faults.check(harmless, "danger_invalid_as_anonymous", true, "needs optional()");
     }
 
-    fn places(&self, challenges: &Challenges) -> Vec<Place> {
-        let position = |scheme: &str| challenges.position(scheme).unwrap_or(0);
-        let mut places: Vec<Place> = self
-            .cookies
-            .iter()
-            .map(|settings| Place::Cookie { settings: settings.clone(), position: position("Cookie") })
-            .collect();
-        if let Some(schemes) = &self.schemes {
-            let header = Place::Header { schemes: schemes.clone(), position: position(&schemes[0]) };
+    /// The places in order, each with the position of its challenge.
+    fn places(&self) -> Vec<Place> {
+        let schemes = self.schemes.as_deref().unwrap_or_default();
+        let behind_the_schemes = u8::try_from(schemes.len()).expect("at most 16 schemes");
+        let position = if self.cookies_first { 0 } else { behind_the_schemes };
+        let cookie = |settings: &CookieSettings| Place::Cookie { settings: settings.clone(), position };
+        let mut places: Vec<Place> = self.cookies.iter().map(cookie).collect();
+        if !schemes.is_empty() {
+            let header = Place::Header { schemes: schemes.to_vec(), position: u8::from(self.cookies_first) };
             places.insert(if self.cookies_first { places.len() } else { 0 }, header);
         }
         places

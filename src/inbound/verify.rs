@@ -1,6 +1,6 @@
 //! From a credential to an identity: which authenticator, and what its answer means.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use http::{HeaderMap, Method, Request, Uri};
 
@@ -40,20 +40,40 @@ pub(super) enum Verdict<I> {
     Waiting(Waiting<I>),
 }
 
-/// A verification that is under way, and where to look on if it fails.
+/// A verification that is under way, and what it means if it fails.
 pub(super) struct Waiting<I> {
     pub(super) outcome: BoxFuture<Outcome<I>>,
-    position: u8,
-    next: Option<Cursor>,
-    first: Option<Failure>,
+    pub(super) place: Place,
 }
 
-/// The first credential that failed: it decides if no later cookie verifies.
+/// Where a credential was found.
 #[derive(Debug, Clone, Copy)]
-struct Failure {
+pub(super) struct Place {
+    position: u8,
+    /// Where to look on.
+    next: Option<Cursor>,
+    /// What failed before it.
+    failed: Option<Failed>,
+}
+
+/// Credentials that failed: the first decides if no later cookie verifies.
+#[derive(Debug, Clone, Copy)]
+struct Failed {
     kind: RejectionKind,
     reason: Reason,
     position: u8,
+    /// One of them was malformed.
+    malformed: bool,
+}
+
+impl Failed {
+    fn add(before: Option<Self>, kind: RejectionKind, reason: Reason, position: u8) -> Self {
+        let malformed = kind == RejectionKind::InvalidRequest;
+        match before {
+            Some(first) => Self { malformed: first.malformed || malformed, ..first },
+            None => Self { kind, reason, position, malformed },
+        }
+    }
 }
 
 impl<I: Send + Sync + 'static> Door<I> {
@@ -63,16 +83,12 @@ impl<I: Send + Sync + 'static> Door<I> {
     }
 
     /// Goes on where an authenticator has answered.
-    pub(super) fn resume<B>(
-        &self,
-        request: &Request<B>,
-        waiting: Answered,
-        outcome: Outcome<I>,
-    ) -> Verdict<I> {
-        let head = (request.method(), request.uri(), request.headers());
-        match self.weigh(outcome, waiting.position, waiting.next, waiting.first) {
-            Ok(verdict) => verdict,
-            Err((cursor, first)) => self.search(head, cursor, Some(first)),
+    pub(super) fn resume<B>(&self, request: &Request<B>, place: Place, outcome: Outcome<I>) -> Verdict<I> {
+        match self.weigh(outcome, place) {
+            ControlFlow::Break(verdict) => verdict,
+            ControlFlow::Continue((cursor, failed)) => {
+                self.search((request.method(), request.uri(), request.headers()), cursor, Some(failed))
+            }
         }
     }
 
@@ -80,13 +96,15 @@ impl<I: Send + Sync + 'static> Door<I> {
         &self,
         head: (&Method, &Uri, &HeaderMap),
         mut cursor: Cursor,
-        mut first: Option<Failure>,
+        mut failed: Option<Failed>,
     ) -> Verdict<I> {
         loop {
-            let (credential, position, next) = match self.sources.next(head.2, cursor) {
-                Presented::Credential { credential, position, next } => (credential, position, next),
+            let (credential, place) = match self.sources.next(head.2, cursor) {
+                Presented::Credential { credential, position, next } => {
+                    (credential, Place { position, next, failed })
+                }
                 Presented::Unusable { reason, position, next } => {
-                    first.get_or_insert(Failure { kind: RejectionKind::InvalidRequest, reason, position });
+                    failed = Some(Failed::add(failed, RejectionKind::InvalidRequest, reason, position));
                     cursor = next;
                     continue;
                 }
@@ -97,20 +115,18 @@ impl<I: Send + Sync + 'static> Door<I> {
                     let kind = RejectionKind::MissingCredential;
                     return Verdict::Refused(self.refuse(kind, Reason::ForeignScheme, None));
                 }
-                Presented::Nothing => return self.give_up(first),
+                Presented::Nothing => return self.give_up(failed),
             };
             if credential.channel() == Channel::Cookie && !csrf::allows_cookie(head.0, head.2) {
                 return Verdict::Refused(Rejection::new(RejectionKind::Csrf, Reason::CrossSite));
             }
             let outcome = match self.ask(credential, head) {
                 MaybeReady::Now(outcome) => outcome,
-                MaybeReady::Later(outcome) => {
-                    return Verdict::Waiting(Waiting { outcome, position, next, first });
-                }
+                MaybeReady::Later(outcome) => return Verdict::Waiting(Waiting { outcome, place }),
             };
-            match self.weigh(outcome, position, next, first) {
-                Ok(verdict) => return verdict,
-                Err((next, failure)) => (cursor, first) = (next, Some(failure)),
+            match self.weigh(outcome, place) {
+                ControlFlow::Break(verdict) => return verdict,
+                ControlFlow::Continue((next, before)) => (cursor, failed) = (next, Some(before)),
             }
         }
     }
@@ -124,58 +140,35 @@ impl<I: Send + Sync + 'static> Door<I> {
         authenticator.verify(&Attempt::new(credential, self.clock.now()).with_request(head.0, head.1, head.2))
     }
 
-    /// A verdict, or the cursor from which to look on and the failure to remember.
-    fn weigh(
-        &self,
-        outcome: Outcome<I>,
-        position: u8,
-        next: Option<Cursor>,
-        first: Option<Failure>,
-    ) -> Result<Verdict<I>, (Cursor, Failure)> {
+    /// A verdict, or where to look on.
+    fn weigh(&self, outcome: Outcome<I>, place: Place) -> ControlFlow<Verdict<I>, (Cursor, Failed)> {
         match outcome {
-            Ok(verified) => Ok(Verdict::Known { verified, position }),
+            Ok(verified) => ControlFlow::Break(Verdict::Known { verified, position: place.position }),
             // Never tried elsewhere: another source could only hide that we do not know.
-            Err(Refusal::Unavailable(source)) => Ok(Verdict::Refused(Rejection::unavailable(source))),
+            Err(Refusal::Unavailable(source)) => {
+                ControlFlow::Break(Verdict::Refused(Rejection::unavailable(source)))
+            }
             Err(Refusal::Invalid(reason)) => {
-                let kind = RejectionKind::InvalidToken;
-                let failure = first.unwrap_or(Failure { kind, reason, position });
-                match next {
-                    Some(cursor) => Err((cursor, failure)),
-                    None => Ok(self.give_up(Some(failure))),
+                let failed = Failed::add(place.failed, RejectionKind::InvalidToken, reason, place.position);
+                match place.next {
+                    Some(cursor) => ControlFlow::Continue((cursor, failed)),
+                    None => ControlFlow::Break(self.give_up(Some(failed))),
                 }
             }
         }
     }
 
     /// Every source was asked.
-    fn give_up(&self, first: Option<Failure>) -> Verdict<I> {
-        match first {
+    fn give_up(&self, failed: Option<Failed>) -> Verdict<I> {
+        match failed {
             None if self.optional => Verdict::Anonymous,
             None => Verdict::Refused(self.refuse(RejectionKind::MissingCredential, Reason::Absent, None)),
-            Some(failure) if self.invalid_as_anonymous && failure.kind == RejectionKind::InvalidToken => {
-                Verdict::Anonymous
-            }
-            Some(failure) => {
-                Verdict::Refused(self.refuse(failure.kind, failure.reason, Some(failure.position)))
-            }
+            Some(failed) if self.invalid_as_anonymous && !failed.malformed => Verdict::Anonymous,
+            Some(failed) => Verdict::Refused(self.refuse(failed.kind, failed.reason, Some(failed.position))),
         }
     }
 
     fn refuse(&self, kind: RejectionKind, reason: Reason, position: Option<u8>) -> Rejection {
         Rejection::new(kind, reason).challenged(Arc::clone(&self.challenges), position)
-    }
-}
-
-/// A [`Waiting`] without its future.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Answered {
-    position: u8,
-    next: Option<Cursor>,
-    first: Option<Failure>,
-}
-
-impl<I> Waiting<I> {
-    pub(super) fn answered(&self) -> Answered {
-        Answered { position: self.position, next: self.next, first: self.first }
     }
 }

@@ -44,7 +44,8 @@ pub(super) fn read_body(response: &Response<Bytes>, fields: &Fields) -> Result<A
         serde_json::from_slice(response.body()).map_err(|_text_stays_secret| malformed())?;
     let answer = Value::Object(answer);
     // Some endpoints refuse with 200 (RFC 6749 §5.2 asks for 400).
-    if answer.get("error").is_some_and(|error| !error.is_null()) {
+    let refused = |error: &Value| !matches!(error, Value::Null | Value::Bool(false)) && error != "";
+    if answer.get("error").is_some_and(refused) {
         return Err(TokenError::new(TokenErrorKind::Refused).with_status(response.status()));
     }
     let text = |field: &str| at(&answer, field).and_then(Value::as_str);
@@ -181,6 +182,9 @@ mod tests {
         let refused =
             read(r#"{"error":"invalid_client","access_token":"t"}"#, &Fields::default()).unwrap_err();
         assert_eq!(refused.kind(), TokenErrorKind::Refused);
+        for nothing in ["null", "false", "\"\""] {
+            read(&format!(r#"{{"error":{nothing},"access_token":"t"}}"#), &Fields::default()).unwrap();
+        }
     }
 
     #[test]

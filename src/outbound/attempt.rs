@@ -2,6 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc};
 
+use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, request};
 use tower_service::Service;
 
@@ -35,18 +36,22 @@ where
     S::Error: Into<BoxError>,
     R: Replay<B>,
 {
-    /// Whether the answer refuses our token; any other answer accepts it.
+    /// Whether the answer refuses our token; notes if it shows that the token works.
     pub(super) fn is_rejected(&self, response: &Response<RB>) -> bool {
-        let rejected = response.status() == StatusCode::UNAUTHORIZED;
-        if !rejected {
-            self.lease.mark_accepted();
-        }
-        rejected
+        note_acceptance(&self.lease, response.status());
+        response.status() == StatusCode::UNAUTHORIZED
     }
 
-    /// Gets a newer token and sends the request with it, once. Whatever stands in the way, the rejection is the answer.
+    /// Gets a newer token and sends the request with it, once. If there is none, or the request cannot be repeated, the rejection
+    /// is the answer.
     pub(super) async fn renew(self, rejected: Response<RB>) -> Result<Response<RB>, InjectError> {
-        let newer = self.rules.provider.newer_than(&self.lease).wait().await;
+        let newer = self.rules.provider.newer_than(&self.lease).wait();
+        let Some(again) = self.again else {
+            // One poll starts the fetch for those who come after; this answer need not wait for it.
+            let _under_way = newer.now_or_never();
+            return Ok(rejected);
+        };
+        let newer = newer.await;
         let lease = match newer {
             Ok(Some(lease)) => lease,
             Ok(None) => return Ok(rejected),
@@ -55,19 +60,21 @@ where
                 return Ok(rejected);
             }
         };
-        let Some(again) = self.again else {
-            return Ok(rejected);
-        };
         drop(rejected);
         let Again { mut service, head, replay, saved } = *again;
         let mut request = Request::from_parts(head, replay.restore(saved));
         self.rules.attach(request.headers_mut(), &lease);
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
         let response = service.call(request).await.map_err(InjectError::inner)?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            lease.mark_accepted();
-        }
+        note_acceptance(&lease, response.status());
         Ok(response)
+    }
+}
+
+/// Only a success shows that somebody has looked at the token and liked it: a gateway's 503 or a limiter's 429 does not.
+fn note_acceptance(lease: &Lease, status: StatusCode) {
+    if status.is_success() || status.is_redirection() {
+        lease.mark_accepted();
     }
 }
 

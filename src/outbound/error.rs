@@ -5,7 +5,6 @@ use std::{error::Error, fmt};
 use crate::{error::BoxError, provider::TokenError};
 
 /// A request was not answered.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum InjectError {
     /// There is no token, so the request was not sent.
@@ -17,6 +16,16 @@ pub enum InjectError {
 impl InjectError {
     pub(super) fn inner(error: impl Into<BoxError>) -> Self {
         Self::Inner(error.into())
+    }
+}
+
+/// Shows no cause below ours: its text is somebody else's.
+impl fmt::Debug for InjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(error) => f.debug_tuple("Token").field(error).finish(),
+            Self::Inner(_) => f.write_str("Inner(..)"),
+        }
     }
 }
 

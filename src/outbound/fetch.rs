@@ -16,20 +16,26 @@ use crate::{
 /// Fetches one token.
 ///
 /// # Cancel safety
-/// A fetch is dropped when its deadline passes. Nothing else drops it.
+/// A fetch is dropped when its deadline passes or the runtime ends, never because a caller went away.
 #[async_trait]
 pub trait TokenFetcher: Send + Sync + 'static {
     /// The step's name, unique in its pipeline.
     fn name(&self) -> &str;
 
     /// The steps whose tokens it needs.
-    fn depends_on(&self) -> &[String];
+    fn depends_on(&self) -> &[String] {
+        &[]
+    }
 
     /// Where it sends its request, if that is known beforehand: checked when the pipeline is built.
-    fn endpoint(&self) -> Option<&Uri>;
+    fn endpoint(&self) -> Option<&Uri> {
+        None
+    }
 
     /// What is wrong with its settings, found when the pipeline is built: (setting, rule) of each fault.
-    fn faults(&self) -> Vec<(&'static str, &'static str)>;
+    fn faults(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
 
     /// Gets a token.
     async fn fetch(&self, fetch: &Fetch) -> Result<AccessToken, TokenError>;

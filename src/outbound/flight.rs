@@ -5,17 +5,15 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{
-    FutureExt,
-    future::{self, try_join_all},
-};
+use futures_util::{FutureExt, future::try_join_all};
 use tokio::{runtime::Handle, time};
 
 use super::{
+    answer::LIFETIME_FALLBACK,
     fetch::Fetch,
     pipeline::Parts,
     slot::{Flight, Held, Landed},
-    token::{self, AccessToken},
+    token::{self, AccessToken, Prefix},
 };
 use crate::{
     maybe_ready::MaybeReady,
@@ -31,11 +29,32 @@ impl Parts {
         // Boarded when polled: a future may be made outside the runtime that it is run in.
         let this = Arc::clone(self);
         MaybeReady::later(async move {
-            match this.board(step, None) {
-                Some(flight) => flight.await,
-                None => Err(this.aborted(step)),
-            }
+            let landed = this.ride(step, None).await;
+            landed.unwrap_or_else(|| Err(this.error(step, TokenErrorKind::Aborted)))
         })
+    }
+
+    /// Waits for a fresh token, or for one newer than `rejected`. `None` if a fetch would be in vain.
+    pub(super) async fn ride(self: &Arc<Self>, step: usize, rejected: Option<&Lease>) -> Option<Landed> {
+        for again in [true, false] {
+            let (number, flight) = match self.board(step, rejected) {
+                Boarding::Landed(landed) => return Some(landed),
+                Boarding::InVain => return None,
+                Boarding::Flight(number, flight) => (number, flight),
+            };
+            // The task has its own deadlines, but it is driven by the runtime of whoever started it, which may stand still.
+            let longest = self.fetch_timeout.saturating_mul(self.steps[step].depth);
+            let landed = time::timeout(longest, flight).await.unwrap_or_else(|_elapsed| {
+                self.abandon(step, number);
+                Err(self.error(step, TokenErrorKind::Timeout))
+            });
+            match landed {
+                // That runtime has ended; this one has not.
+                Err(error) if error.kind() == TokenErrorKind::Aborted && again => self.abandon(step, number),
+                landed => return Some(landed),
+            }
+        }
+        None
     }
 
     fn fresh(&self, step: usize) -> Option<Arc<Held>> {
@@ -43,51 +62,60 @@ impl Parts {
         self.steps[step].slot.load().as_ref().filter(|held| held.is_fresh(now)).map(Arc::clone)
     }
 
-    /// Joins the step's flight, or starts it: for a fresh token, or for one newer than `rejected`. `None` if a fetch would be in vain.
-    pub(super) fn board(self: &Arc<Self>, step: usize, rejected: Option<&Lease>) -> Option<Flight> {
+    /// Joins the step's flight, or starts it.
+    fn board(self: &Arc<Self>, step: usize, rejected: Option<&Lease>) -> Boarding {
         let slot = &self.steps[step].slot;
         let mut control = slot.control();
         // Somebody may have landed between the caller's look and the lock.
-        let newer = |held: &Arc<Held>| rejected.is_none_or(|old| held.lease.generation() > old.generation());
+        let newer = |held: &Arc<Held>| rejected.is_none_or(|old| held.generation() > old.generation());
         if let Some(held) = self.fresh(step).filter(newer) {
-            return Some(landed(Ok(held)));
+            return Boarding::Landed(Ok(held));
         }
-        if let Some(flight) = control.flight.as_ref().filter(|flight| flight.peek().is_none()) {
-            return Some(flight.clone());
+        if let Some((number, flight)) = &control.flight {
+            return Boarding::Flight(*number, flight.clone());
         }
         let current = slot.load();
-        let is_rejected =
-            |held: &&Arc<Held>| rejected.is_some_and(|old| held.lease.generation() == old.generation());
-        let blamed = current.as_ref().filter(is_rejected);
+        let blamed =
+            current.as_ref().filter(|held| rejected.is_some_and(|old| held.generation() == old.generation()));
         if let Some(held) = blamed {
             // A token that was fetched for a rejected one and is refused itself, at once and always, is not the cause.
             let never_worked = held.for_rejected && !held.lease.was_accepted();
-            if never_worked && self.clock.monotonic().since(held.received) < self.blame_pause {
-                return None;
+            if never_worked && self.clock.monotonic().since(held.received) < self.rejection_cooldown {
+                return Boarding::InVain;
             }
-            self.mark_renewed_stale();
+            // Once for each rejected token: what was fetched for it since then must not be lost to a late 401.
+            if held.make_stale() {
+                self.mark_renewed_stale();
+            }
         }
         let Ok(runtime) = Handle::try_current() else {
-            return Some(landed(Err(self.aborted(step))));
+            return Boarding::Landed(Err(self.error(step, TokenErrorKind::NoRuntime)));
         };
         control.generation += 1;
         let flight = self.start(&runtime, step, control.generation, blamed.is_some());
-        control.flight = Some(flight.clone());
-        Some(flight)
+        control.flight = Some((control.generation, flight.clone()));
+        Boarding::Flight(control.generation, flight)
+    }
+
+    /// Takes the flight off, if it is still there, so that the next caller starts another.
+    fn abandon(&self, step: usize, number: u64) {
+        let mut control = self.steps[step].slot.control();
+        control.flight.take_if(|(flying, _)| *flying == number);
     }
 
     fn start(self: &Arc<Self>, runtime: &Handle, step: usize, generation: u64, for_rejected: bool) -> Flight {
-        let aborted = self.aborted(step);
+        let (aborted, panicked) =
+            (self.error(step, TokenErrorKind::Aborted), self.error(step, TokenErrorKind::Panicked));
         let parts = Arc::clone(self);
         let task = runtime.spawn(async move {
-            let _landing = Landing { parts: Arc::clone(&parts), step };
-            parts.fly(step, generation, for_rejected).await
+            let landing = Landing { parts: Arc::clone(&parts), step, number: generation };
+            let landed = parts.fly(step, generation, for_rejected).await;
+            landing.land(landed)
         });
-        async move { task.await.unwrap_or(Err(aborted)) }.boxed().shared()
-    }
-
-    fn aborted(&self, step: usize) -> TokenError {
-        TokenError::new(TokenErrorKind::Aborted).in_step(&self.steps[step].name)
+        let landed = task.map(|landed| {
+            landed.unwrap_or_else(|error| Err(if error.is_panic() { panicked } else { aborted }))
+        });
+        landed.boxed().shared()
     }
 
     async fn fly(self: &Arc<Self>, step: usize, generation: u64, for_rejected: bool) -> Landed {
@@ -105,19 +133,18 @@ impl Parts {
             Ok(fetched) => fetched,
             Err(_elapsed) => Err(TokenError::new(TokenErrorKind::Timeout)),
         };
-        let held = fetched
-            .and_then(|token| {
-                let received = self.clock.monotonic();
-                let life = token.lifetime().unwrap_or(super::answer::LIFETIME_FALLBACK);
-                let deadline = token::deadline(received, life, received.since(sent), self.margin);
-                let value = token.header_value(&self.prefix)?;
-                let lease = Lease::new(value, generation);
-                Ok(Arc::new(Held::new(token, lease, received, deadline, for_rejected)))
-            })
-            .map_err(|error| error.in_step(&this.name));
+        let held = fetched.and_then(|token| {
+            let received = self.clock.monotonic();
+            let life = token.lifetime().unwrap_or(LIFETIME_FALLBACK);
+            let deadline = token::deadline(received, life, received.since(sent), self.margin);
+            // Only the last step's token goes into the header, so only its type has to make sense there.
+            let prefix = if step == self.last() { &self.prefix } else { &Prefix::None };
+            let lease = Lease::new(token.header_value(prefix)?, generation);
+            Ok(Arc::new(Held::new(token, lease, received, deadline, for_rejected)))
+        });
+        let held = held.map_err(|error| error.in_step(&this.name));
         match &held {
-            Ok(held) => {
-                this.slot.store(Arc::clone(held));
+            Ok(_) => {
                 tracing::debug!(pipeline = &*self.name, step = &*this.name, generation, "token fetched");
             }
             Err(error) => {
@@ -126,21 +153,47 @@ impl Parts {
         }
         held
     }
+
+    fn error(&self, step: usize, kind: TokenErrorKind) -> TokenError {
+        TokenError::new(kind).in_step(&self.steps[step].name)
+    }
 }
 
-/// A flight that is over.
-fn landed(result: Landed) -> Flight {
-    future::ready(result).boxed().shared()
+/// What a caller finds at the gate.
+enum Boarding {
+    /// What is wanted is there, or cannot be had here.
+    Landed(Landed),
+    /// A flight, and its number.
+    Flight(u64, Flight),
+    /// A fetch would change nothing.
+    InVain,
 }
 
-/// Clears the step's flight when its task ends, in whatever way.
+/// Takes the flight off when its task ends, in whatever way.
 struct Landing {
     parts: Arc<Parts>,
     step: usize,
+    number: u64,
+}
+
+impl Landing {
+    /// Token and flight change in one step: nobody finds the token and still joins the flight that brought it.
+    fn land(self, landed: Landed) -> Landed {
+        let slot = &self.parts.steps[self.step].slot;
+        let mut control = slot.control();
+        let own = control.flight.take_if(|(flying, _)| *flying == self.number).is_some();
+        match &landed {
+            // An abandoned flight that lands after all must not displace its successor's token.
+            Ok(held) if own => slot.store(Arc::clone(held)),
+            _ => {}
+        }
+        drop(control);
+        landed
+    }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.parts.steps[self.step].slot.control().flight = None;
+        self.parts.abandon(self.step, self.number);
     }
 }

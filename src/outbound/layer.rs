@@ -62,7 +62,7 @@ impl<R> fmt::Debug for TokenInjectLayer<R> {
 
 impl<R> TokenInjectLayerBuilder<R> {
     /// Sends the token to this origin: `https://api.example.com`, perhaps with a port. At least one is needed; requests to any other pass
-    /// without a token.
+    /// without a token, and so do requests whose URI has no authority, as generated gRPC clients send them.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
         self
@@ -102,8 +102,14 @@ impl<R> TokenInjectLayerBuilder<R> {
         for text in &self.origins {
             match Origin::parse(text) {
                 Some(origin) if origin.is_safe(self.http_on_loopback) => origins.push(origin),
-                Some(_) => faults.add("allow_origin", text, "must be https"),
-                None => faults.add("allow_origin", text, "must be scheme, host and perhaps a port"),
+                Some(_) => faults.add("allow_origin", without_userinfo(text), "must be https"),
+                None => {
+                    faults.add(
+                        "allow_origin",
+                        without_userinfo(text),
+                        "must be scheme, host and perhaps a port",
+                    );
+                }
             }
         }
         faults.finish()?;
@@ -117,6 +123,13 @@ impl<R> TokenInjectLayerBuilder<R> {
 
 impl<R> fmt::Debug for TokenInjectLayerBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenInjectLayerBuilder").field("origins", &self.origins).finish_non_exhaustive()
+        f.debug_struct("TokenInjectLayerBuilder")
+            .field("origins", &self.origins.len())
+            .finish_non_exhaustive()
     }
+}
+
+/// A password may have been pasted along with the host.
+fn without_userinfo(origin: &str) -> &str {
+    origin.rsplit_once('@').map_or(origin, |(_, host)| host)
 }

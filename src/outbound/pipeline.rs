@@ -11,6 +11,7 @@ use crate::{
     http_client::HttpClient,
     maybe_ready::MaybeReady,
     provider::{Lease, TokenError, TokenProvider},
+    text::is_visible,
 };
 
 /// A checked pipeline; cheap to clone, clones share their tokens.
@@ -25,14 +26,14 @@ pub struct TokenPipelineBuilder {
     name: String,
     http: Option<HttpClient>,
     steps: Vec<Arc<dyn TokenFetcher>>,
-    sort: bool,
+    any_order: bool,
     refresh_from: Option<String>,
-    header: HeaderName,
-    header_fault: Option<String>,
+    /// The name, or the text that is none.
+    header: Result<HeaderName, String>,
     prefix: Prefix,
     fetch_timeout: Duration,
     margin: Duration,
-    blame_pause: Duration,
+    rejection_cooldown: Duration,
     http_on_loopback: bool,
     clock: Clock,
 }
@@ -53,7 +54,7 @@ pub(super) struct Parts {
     pub(super) prefix: Prefix,
     pub(super) fetch_timeout: Duration,
     pub(super) margin: Duration,
-    pub(super) blame_pause: Duration,
+    pub(super) rejection_cooldown: Duration,
     pub(super) http_on_loopback: bool,
     pub(super) clock: Clock,
 }
@@ -62,6 +63,8 @@ pub(super) struct Step {
     pub(super) name: Arc<str>,
     pub(super) fetcher: Arc<dyn TokenFetcher>,
     pub(super) parents: Vec<usize>,
+    /// The number of fetches, one after the other, that a token of this step may take.
+    pub(super) depth: u32,
     pub(super) slot: Slot,
 }
 
@@ -74,14 +77,13 @@ impl TokenPipeline {
             name: name.into(),
             http: None,
             steps: Vec::new(),
-            sort: false,
+            any_order: false,
             refresh_from: None,
-            header: AUTHORIZATION,
-            header_fault: None,
+            header: Ok(AUTHORIZATION),
             prefix: Prefix::TokenType,
             fetch_timeout: Duration::from_secs(30),
             margin: Duration::from_secs(30),
-            blame_pause: Duration::from_secs(5),
+            rejection_cooldown: Duration::from_secs(5),
             http_on_loopback: false,
             clock: Clock::system(),
         }
@@ -118,8 +120,8 @@ impl TokenProvider for PipelineProvider {
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
         let (parts, rejected) = (Arc::clone(&self.parts), Arc::clone(rejected));
         MaybeReady::later(async move {
-            let Some(flight) = parts.board(parts.last(), Some(&rejected)) else { return Ok(None) };
-            let lease = Arc::clone(&flight.await?.lease);
+            let Some(landed) = parts.ride(parts.last(), Some(&rejected)).await else { return Ok(None) };
+            let lease = Arc::clone(&landed?.lease);
             // An endpoint that hands the same token out again has nothing newer.
             let newer = lease.generation() > rejected.generation() && lease.value() != rejected.value();
             Ok(newer.then_some(lease))
@@ -130,15 +132,15 @@ impl TokenProvider for PipelineProvider {
 // ===== impl Parts =====
 
 impl Parts {
-    fn last(&self) -> usize {
+    pub(super) fn last(&self) -> usize {
         self.steps.len() - 1
     }
 
-    /// Called under the lock of the last step, by the one caller that starts its flight.
+    /// Called under the lock of the last step, by the first who reports its token as rejected.
     pub(super) fn mark_renewed_stale(&self) {
         for step in &self.renewed {
             if let Some(held) = &*self.steps[*step].slot.load() {
-                held.make_stale();
+                let _one_of_several = held.make_stale();
             }
         }
     }
@@ -157,7 +159,8 @@ impl fmt::Debug for Parts {
 // ===== impl TokenPipelineBuilder =====
 
 impl TokenPipelineBuilder {
-    /// The client that token requests are sent with. It must not follow redirects.
+    /// The client that token requests are sent with. It must not follow redirects, must not carry the layer whose tokens it fetches,
+    /// and its errors must hold no secrets: they become the causes of ours.
     pub fn http(mut self, client: HttpClient) -> Self {
         self.http = Some(client);
         self
@@ -170,8 +173,8 @@ impl TokenPipelineBuilder {
     }
 
     /// Accepts steps in any order but the last. By default a step comes after those it depends on.
-    pub fn sort_steps(mut self) -> Self {
-        self.sort = true;
+    pub fn any_order(mut self) -> Self {
+        self.any_order = true;
         self
     }
 
@@ -183,26 +186,25 @@ impl TokenPipelineBuilder {
 
     /// The header that carries the token. Default `Authorization`.
     pub fn header(mut self, name: impl AsRef<str>) -> Self {
-        match name.as_ref().parse() {
-            Ok(name) => self.header = name,
-            Err(_) => self.header_fault = Some(name.as_ref().to_owned()),
-        }
+        self.header = name.as_ref().parse().map_err(|_not_a_name| name.as_ref().to_owned());
         self
     }
 
-    /// The word before the token. By default it is the token's type, `Bearer` if it has none.
-    pub fn prefix(mut self, word: impl Into<String>) -> Self {
-        self.prefix = Prefix::Fixed(word.into());
+    /// The scheme before the token. By default it is the token's type, `Bearer` if it has none.
+    pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.prefix = Prefix::Fixed(scheme.into());
         self
     }
 
-    /// Sends the token without a word before it.
-    pub fn bare(mut self) -> Self {
+    /// Sends the token without a scheme before it.
+    pub fn without_scheme(mut self) -> Self {
         self.prefix = Prefix::None;
         self
     }
 
-    /// How long one step may take. Default 30 s. It has nothing to do with how long a request waits.
+    /// How long one step may take, its parents not counted. Default 30 s.
+    ///
+    /// A request that waits may give up earlier, by a timeout of its own; the fetch goes on.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
         self.fetch_timeout = timeout;
         self
@@ -214,9 +216,10 @@ impl TokenPipelineBuilder {
         self
     }
 
-    /// A token that was fetched for a rejected one and never worked is not fetched again for this long: it is not the cause then. Default 5 s.
-    pub fn blame_pause(mut self, pause: Duration) -> Self {
-        self.blame_pause = pause;
+    /// How long a token that replaced a rejected one, and was rejected itself before it ever worked, is kept before it is
+    /// fetched again: it is not the cause then. Default 5 s.
+    pub fn rejection_cooldown(mut self, cooldown: Duration) -> Self {
+        self.rejection_cooldown = cooldown;
         self
     }
 
@@ -240,28 +243,29 @@ impl TokenPipelineBuilder {
         let mut faults = Faults::default();
         faults.check(self.http.is_some(), "http", "none", "name a client");
         faults.check(!self.steps.is_empty(), "step", "none", "name at least one");
-        if let Some(name) = &self.header_fault {
-            faults.add("header", name, "must be a header's name");
+        if let Err(text) = &self.header {
+            faults.add("header", text, "must be a header's name");
         }
         if let Prefix::Fixed(word) = &self.prefix {
-            let usable = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
-            faults.check(usable, "prefix", word, "must be visible ASCII");
+            faults.check(is_visible(word), "scheme", word, "must be visible ASCII");
         }
         faults.check(!self.fetch_timeout.is_zero(), "fetch_timeout", self.fetch_timeout, "must not be zero");
         for step in &self.steps {
             for (setting, rule) in step.faults() {
-                faults.add("step", format_args!("{}.{setting}", step.name()), rule);
+                faults.add("step", format!("{}.{setting}", step.name()), rule);
             }
             let safe = step.endpoint().is_none_or(|uri| origin::is_safe(uri, self.http_on_loopback));
-            faults.check(safe, "step", format_args!("{}.url", step.name()), "must be https");
+            faults.check(safe, "step", format!("{}.url", step.name()), "must be https");
         }
         let parents = self.parents(&mut faults);
         let renewed = self.renewed(&parents, &mut faults);
         faults.finish()?;
-        let steps = self.steps.into_iter().zip(parents).map(|(fetcher, parents)| Step {
+        let depths: Vec<u32> = (0..parents.len()).map(|step| depth(&parents, step)).collect();
+        let steps = self.steps.into_iter().zip(parents).zip(depths).map(|((fetcher, parents), depth)| Step {
             name: fetcher.name().into(),
             fetcher,
             parents,
+            depth,
             slot: Slot::empty(),
         });
         Ok(TokenPipeline {
@@ -270,11 +274,11 @@ impl TokenPipelineBuilder {
                 http: self.http.expect("its absence is a fault"),
                 steps: steps.collect(),
                 renewed,
-                header: self.header,
+                header: self.header.expect("its absence is a fault"),
                 prefix: self.prefix,
                 fetch_timeout: self.fetch_timeout,
                 margin: self.margin,
-                blame_pause: self.blame_pause,
+                rejection_cooldown: self.rejection_cooldown,
                 http_on_loopback: self.http_on_loopback,
                 clock: self.clock,
             }),
@@ -300,7 +304,7 @@ impl TokenPipelineBuilder {
                     Some(parent) if *parent == index => {
                         faults.add("depends_on", arrow, "must not be the step itself")
                     }
-                    Some(parent) if *parent > index && !self.sort => {
+                    Some(parent) if *parent > index && !self.any_order => {
                         faults.add("depends_on", arrow, "must name an earlier step");
                     }
                     Some(parent) => parents.push(*parent),
@@ -348,6 +352,12 @@ impl fmt::Debug for TokenPipelineBuilder {
             .field("steps", &self.steps.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The longest chain that ends in this step; there are no cycles any more.
+fn depth(parents: &[Vec<usize>], step: usize) -> u32 {
+    let longest = parents[step].iter().map(|parent| depth(parents, *parent)).max().unwrap_or(0);
+    longest.saturating_add(1)
 }
 
 /// Whether `from` is `to` or depends on it, directly or not.

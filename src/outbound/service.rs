@@ -1,7 +1,8 @@
 //! The service that attaches tokens.
 
 use std::{
-    fmt, mem,
+    fmt,
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -78,15 +79,17 @@ where
             }
             MaybeReady::Now(Err(error)) => ResponseFuture::failed(InjectError::Token(error)),
             MaybeReady::Later(lease) => {
-                // The service that was polled ready leaves with the request; the clone that stays has to be polled first.
-                let clone = self.inner.clone();
-                let mut ready = mem::replace(&mut self.inner, clone);
+                // A fetch may take long: what the readied service has reserved is given back, and asked for again when there is a token.
+                // The fetch itself may need it, if both go through one limit.
+                let mut service = self.inner.clone();
+                self.inner = service.clone();
                 let (rules, replay) = (Arc::clone(&self.rules), self.replay.clone());
                 ResponseFuture::slow(Box::pin(async move {
                     let lease = lease.await.map_err(InjectError::Token)?;
-                    let again = save(&ready, &replay, &mut request);
+                    let again = save(&service, &replay, &mut request);
                     rules.attach(request.headers_mut(), &lease);
-                    let response = ready.call(request).await.map_err(InjectError::inner)?;
+                    poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
+                    let response = service.call(request).await.map_err(InjectError::inner)?;
                     let attempt = Attempt { lease, rules, again };
                     if attempt.is_rejected(&response) { attempt.renew(response).await } else { Ok(response) }
                 }))

@@ -43,7 +43,8 @@ pub(super) struct Slot {
 
 #[derive(Default)]
 pub(super) struct Control {
-    pub(super) flight: Option<Flight>,
+    /// The fetch under way, by the generation that it will bring.
+    pub(super) flight: Option<(u64, Flight)>,
     pub(super) generation: u64,
 }
 
@@ -69,9 +70,13 @@ impl Held {
         now < self.deadline && !self.stale.load(Ordering::Acquire)
     }
 
-    /// It will not be handed out any more.
-    pub(super) fn make_stale(&self) {
-        self.stale.store(true, Ordering::Release);
+    pub(super) fn generation(&self) -> u64 {
+        self.lease.generation()
+    }
+
+    /// It will not be handed out any more. Returns whether this call changed that.
+    pub(super) fn make_stale(&self) -> bool {
+        !self.stale.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -88,7 +93,7 @@ impl Slot {
         self.current.store(Some(held));
     }
 
-    /// A panic under the lock leaves at worst a finished flight behind, which is recognised as such.
+    /// A panic under the lock leaves both fields whole: each is changed in one assignment.
     pub(super) fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,6 +10,7 @@ use crate::{
     clock::Monotonic,
     provider::{TokenError, TokenErrorKind},
     secret::Secret,
+    text::is_visible,
 };
 
 /// A token of another service, with what its endpoint said of it.
@@ -30,7 +31,7 @@ impl AccessToken {
     /// [`TokenErrorKind::Malformed`] unless the text is one or more characters of visible ASCII: nothing else can go into a header.
     pub fn new(value: impl Into<Secret>) -> Result<Self, TokenError> {
         let value = value.into();
-        if value.expose().is_empty() || !value.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !is_visible(value.expose()) {
             return Err(TokenError::new(TokenErrorKind::Malformed));
         }
         Ok(Self { value, token_type: None, lifetime: None, refresh: None, scope: None, extra: Map::new() })
@@ -96,7 +97,7 @@ impl AccessToken {
         self.scope.as_deref()
     }
 
-    /// Everything else that the answer held; it may hold secrets.
+    /// Everything else that the answer held, and every part that was named by a JSON pointer; it may hold secrets.
     pub fn extra(&self) -> &Map<String, Value> {
         &self.extra
     }
@@ -106,7 +107,7 @@ impl AccessToken {
         let word = match prefix {
             Prefix::TokenType => match self.token_type.as_deref() {
                 // Many endpoints say `bearer`, and not every API compares without regard to case.
-                None => Some("Bearer"),
+                None | Some("") => Some("Bearer"),
                 Some(named) if named.eq_ignore_ascii_case("bearer") => Some("Bearer"),
                 Some(named) => Some(named),
             },
@@ -114,7 +115,7 @@ impl AccessToken {
             Prefix::None => None,
         };
         let text = match word {
-            Some(word) if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Some(word) if !is_visible(word) => {
                 return Err(TokenError::new(TokenErrorKind::Malformed));
             }
             Some(word) => Zeroizing::new(format!("{word} {}", self.value.expose())),

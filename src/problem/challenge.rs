@@ -44,14 +44,9 @@ impl Challenges {
         Ok(Self { lines })
     }
 
-    /// The position of a scheme, by which evidence and rejections name it.
-    pub(crate) fn position(&self, scheme: &str) -> Option<u8> {
-        let found = self.lines.iter().position(|line| line.scheme.eq_ignore_ascii_case(scheme))?;
-        u8::try_from(found).ok()
-    }
-
-    pub(crate) fn scheme(&self, position: u8) -> Option<&str> {
-        self.lines.get(usize::from(position)).map(|line| &*line.scheme)
+    /// The scheme at a position, by which evidence and rejections name it.
+    pub(crate) fn scheme(&self, position: u8) -> &str {
+        self.lines.get(usize::from(position)).map_or("", |line| &*line.scheme)
     }
 
     /// Adds the challenges that belong to a refusal. `presented` is the scheme that the request used; it comes first, and alone

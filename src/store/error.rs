@@ -5,7 +5,7 @@ use std::{error::Error, fmt, sync::Arc};
 use crate::error::BoxError;
 
 /// A store could not do what was asked. Nothing was changed, or, where a connection broke, it is unknown whether it was.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,
     source: Option<Arc<dyn Error + Send + Sync>>,
@@ -37,6 +37,13 @@ impl StoreError {
     /// The kind.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
+    }
+}
+
+/// Shows the kind, not the cause: its text is the engine's.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 

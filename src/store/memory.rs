@@ -94,11 +94,7 @@ impl MemoryStore {
         if !change(&mut record, &row.subject) {
             return false;
         }
-        let (old_end, new_end) = (row.record.purgeable_from(), record.purgeable_from());
-        if old_end != new_end {
-            index.by_end.remove(&(old_end, *id));
-            index.by_end.insert((new_end, *id));
-        }
+        index.move_end(*id, row.record.purgeable_from(), record.purgeable_from());
         rows.insert(*id, Row { record: Arc::new(record), subject: Arc::clone(&row.subject) });
         true
     }
@@ -210,20 +206,21 @@ impl TokenStore for MemoryStore {
     }
 
     async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError> {
-        let index = self.lock();
-        let Some(row) = index.subjects.get(subject) else {
+        let mut index = self.lock();
+        let Some(row) = index.subjects.get(subject).map(Arc::clone) else {
             return Ok(0);
         };
         // First the epoch: from here on no login of the subject verifies, marked or not.
         row.epoch.fetch_add(1, Ordering::AcqRel);
         let rows = self.0.rows.pin();
         let mut marked = 0;
-        for id in index.logins_of(row.number) {
+        for id in index.logins_of(row.number).collect::<Vec<_>>() {
             let Some(found) = rows.get(&id).filter(|found| found.record.revoked.is_none()) else {
                 continue;
             };
             let mut record = LoginRecord::clone(&found.record);
             record.revoked = Some(revocation);
+            index.move_end(id, found.record.purgeable_from(), record.purgeable_from());
             let subject = Arc::clone(&found.subject);
             rows.insert(id, Row { record: Arc::new(record), subject });
             marked += 1;
@@ -248,6 +245,13 @@ impl Index {
         self.next_number += 1;
         self.subjects.insert(Arc::clone(subject), Arc::clone(&row));
         row
+    }
+
+    fn move_end(&mut self, id: TokenId, old: Timestamp, new: Timestamp) {
+        if old != new {
+            self.by_end.remove(&(old, id));
+            self.by_end.insert((new, id));
+        }
     }
 
     fn logins_of(&self, number: u64) -> impl Iterator<Item = TokenId> + '_ {

@@ -13,7 +13,8 @@ use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::Se
 
 /// A login (a device): one record, however often it is refreshed.
 ///
-/// Handlers read it with [`Auth::record`](crate::identity::Auth::record); digests, nonce and lineage key are for stores.
+/// Handlers read it with [`Auth::record`](crate::identity::Auth::record). Digests, nonce and lineage key are seen by the stores of
+/// this crate only.
 #[derive(Clone)]
 pub struct LoginRecord {
     pub(crate) id: TokenId,
@@ -117,7 +118,7 @@ impl LoginRecord {
         self.generation
     }
 
-    /// The moment of the last refresh; that of the login before the first.
+    /// The moment of the last refresh, or of the login if there was none.
     pub fn refreshed(&self) -> Timestamp {
         self.rotated_at
     }
@@ -149,7 +150,9 @@ impl LoginRecord {
 
     /// From here on no token of this login can be valid, so the record may be purged.
     pub fn purgeable_from(&self) -> Timestamp {
-        self.refresh_expires().map_or(self.access_expires(), |refresh| refresh.max(self.access_expires()))
+        let access = self.access_expires();
+        let end = self.refresh_expires().map_or(access, |refresh| refresh.max(access));
+        self.revoked.map_or(end, |revocation| end.min(revocation.at))
     }
 
     /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.

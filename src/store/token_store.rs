@@ -19,6 +19,13 @@ pub struct Found {
     pub epoch: Option<Epoch>,
 }
 
+impl Found {
+    /// A login and the epoch of its subject.
+    pub fn new(record: Arc<LoginRecord>, epoch: Option<Epoch>) -> Self {
+        Self { record, epoch }
+    }
+}
+
 /// The columns that a rotation writes, and the generation it expects.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -40,6 +47,8 @@ pub struct Rotation {
 }
 
 /// Keeps logins. The rules are in the module docs.
+///
+/// Outside this crate a store can so far only wrap one of ours: a record cannot be taken apart or put together yet.
 ///
 /// No method has a default: each decides something that an attacker would like to have decided otherwise.
 ///
@@ -64,21 +73,23 @@ pub trait TokenStore: Send + Sync + 'static {
 
     /// Writes the columns of `rotation`, sets `confirmed = false` and `grace_hits = 0`, and takes the old refresh digest over as the
     /// previous one: where the id exists, the generation is the expected one, nothing is revoked and the record's epoch is its
-    /// subject's. Whether a record was changed.
+    /// subject's. Returns whether a record was changed.
     async fn rotate(&self, id: &TokenId, rotation: Rotation) -> Result<bool, StoreError>;
 
-    /// Adds one to `grace_hits`: where the id exists, the generation is this one, nothing is revoked and the count is below `cap`. Whether a record was changed.
+    /// Adds one to `grace_hits` where the id exists, the generation is this one, nothing is revoked and the count is below `cap`.
+    /// Returns whether a record was changed.
     async fn grace_hit(&self, id: &TokenId, generation: u32, cap: u32) -> Result<bool, StoreError>;
 
-    /// Sets `confirmed`: where the id exists, the generation is this one and nothing is revoked.
+    /// Sets `confirmed` where the id exists, the generation is this one and nothing is revoked.
     fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>>;
 
-    /// Marks a login as revoked where it is not yet. Whether this call did it.
+    /// Marks a login as revoked where it is not yet. Returns whether this call did it.
     async fn revoke(&self, id: &TokenId, revocation: Revocation) -> Result<bool, StoreError>;
 
-    /// Raises the subject's epoch and marks its logins, in one step. How many were marked; 0 for an unknown subject.
+    /// Raises the subject's epoch and marks its logins, in one step. Returns how many were marked; 0 for an unknown subject.
     async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError>;
 
-    /// Removes up to `limit` logins of which no token can be valid any more ([`LoginRecord::purgeable_from`]), oldest end first. How many were removed.
+    /// Removes up to `limit` logins of which no token can be valid any more ([`LoginRecord::purgeable_from`]), oldest end first.
+    /// Returns how many were removed.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError>;
 }

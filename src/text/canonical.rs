@@ -88,6 +88,14 @@ mod tests {
         fn different_fields_have_different_encodings(a in fields(), b in fields()) {
             prop_assert_eq!(encode(&a) == encode(&b), a == b);
         }
+
+        /// The same characters, divided among the fields in another way.
+        #[test]
+        fn moving_a_border_between_fields_changes_the_encoding(text in "[\0\u{1}a]{1,12}", cuts in (0..12_usize, 0..12_usize)) {
+            let (one, two) = (cuts.0.min(text.len()), cuts.1.min(text.len()));
+            let divided = |cut: usize| Canonical::new("test").bytes(&text.as_bytes()[..cut]).bytes(&text.as_bytes()[cut..]);
+            prop_assert_eq!(divided(one).as_slice() == divided(two).as_slice(), one == two);
+        }
     }
 
     #[test]

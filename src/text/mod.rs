@@ -12,6 +12,7 @@
 mod base62;
 mod canonical;
 mod form;
+mod grammar;
 
 pub use form::{Brand, TokenId};
 
@@ -23,3 +24,4 @@ pub(crate) use form::{
     AccessText, RefreshText, SecretChars, TagChars, compose_access, compose_refresh, encode_secret,
     encode_tag, is_access, parse_access, parse_refresh,
 };
+pub(crate) use grammar::{is_tchar, is_visible};

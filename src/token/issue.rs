@@ -38,7 +38,7 @@ pub struct Issued {
 }
 
 /// No tokens were issued.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct IssueError {
     kind: IssueErrorKind,
     source: Arc<dyn Error + Send + Sync>,
@@ -175,6 +175,9 @@ impl Parts {
 
 impl IssueOptions {
     /// Binds the login to a tenant: requests for another one, or for none, are refused.
+    ///
+    /// The inbound layer knows no tenants yet and so refuses such tokens; verify them with
+    /// [`Verify::verify`](crate::verify::Verify::verify) and [`Attempt::with_tenant`](crate::verify::Attempt::with_tenant).
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
         self.tenant = Some(tenant.into());
@@ -226,7 +229,7 @@ impl Issued {
         self.remaining(self.record.access_expires())
     }
 
-    /// What is left of the refresh token's life; `None` if there is none, or if it never ends.
+    /// What is left of the refresh token's life; `None` if there is none.
     pub fn refresh_expires_in(&self) -> Option<Duration> {
         self.remaining(self.record.refresh_expires()?)
     }
@@ -260,6 +263,13 @@ impl From<RandomError> for IssueError {
 impl From<StoreError> for IssueError {
     fn from(error: StoreError) -> Self {
         Self { kind: IssueErrorKind::Store, source: Arc::new(error) }
+    }
+}
+
+/// Shows the kind, not the cause: its text is somebody else's.
+impl fmt::Debug for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssueError").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) enum Standing {
 }
 
 /// Branches i to n. `raced` says that this request had read the token's own generation as the current one and then lost
-/// against another request: whatever it finds now, it is no thief.
+/// the rotation to another request: whatever it finds now, it is no thief.
 pub(super) fn standing(
     generation: u32,
     record: &LoginRecord,

@@ -12,8 +12,10 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    credential::Channel,
     error::BoxError,
     event::Event,
+    identity::Subject,
     problem::Reason,
     random,
     secret::SecretBytes,
@@ -25,8 +27,10 @@ use crate::{
 /// What one look at the record came to.
 enum Step {
     Done(Result<Issued, Refusal>),
-    /// Another request changed the record between our read and our write.
-    LostRace,
+    /// The token was the current one when we read, and another request rotated before we did.
+    LostRotation,
+    /// It was the predecessor, and another request changed the record before our repeat was counted.
+    LostRepeat,
 }
 
 impl<I: Send + Sync + 'static> TokenService<I> {
@@ -45,10 +49,13 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         let Some(presented) = text::parse_refresh(request.token(), &self.parts.policy.brands) else {
             return Err(Refusal::Invalid(Reason::Malformed)); // a
         };
+        let mut raced = false;
         // A record is read at most twice: whoever loses two races in a row has to ask again.
-        for raced in [false, true] {
-            if let Step::Done(result) = self.attempt(&presented, &request, raced).await {
-                return result;
+        for _ in 0..2 {
+            match self.attempt(&presented, &request, raced).await {
+                Step::Done(result) => return result,
+                Step::LostRotation => raced = true,
+                Step::LostRepeat => {}
             }
         }
         Err(Refusal::Unavailable("the login was changed by others twice in a row".into()))
@@ -59,10 +66,10 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         let now = parts.clock.now();
         let found = match parts.store.find(&presented.id).wait().await {
             Ok(found) => found,
-            Err(error) => return Step::Done(Err(parts.store_failed(error))),
+            Err(error) => return Step::Done(Err(Parts::store_failed(error))),
         };
         let Some(Found { record, epoch }) = found else {
-            ratchet::prove_nothing(&presented.secret); // b
+            parts.work_in_vain(presented); // b
             return Step::Done(Err(Refusal::Invalid(Reason::UnknownRecord)));
         };
         match judge::refuse_outright(presented, request, &record, epoch, now, parts.pepper.as_ref()) {
@@ -73,10 +80,12 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         match self.users.find(&record.subject).wait().await {
             Ok(Some(_)) => {}
             Ok(None) => {
-                return Step::Done(Err(parts.end(&record, now, RevokeReason::Inactive).await));
+                return Step::Done(Err(parts.end_inactive(&record, now).await));
             } // h
             Err(error) => return Step::Done(Err(Refusal::Unavailable(error))),
         }
+        // Read again: the look-up may have taken long, and a rotation happens when it is written.
+        let now = parts.clock.now();
         match judge::standing(presented.generation, &record, now, raced, &parts.policy) {
             Standing::Ahead => {
                 parts.emit(&Event::StoreRegressed { record: record.id });
@@ -130,15 +139,15 @@ impl Parts {
                 rotated.rotate(rotation);
                 Step::Done(Ok(self.hand_out(&pair, Arc::new(rotated), now)))
             }
-            Ok(false) => Step::LostRace,
-            Err(error) => Step::Done(Err(self.store_failed(error))),
+            Ok(false) => Step::LostRotation,
+            Err(error) => Step::Done(Err(Self::store_failed(error))),
         }
     }
 
     /// Branch k: the same pair once more. Neither an end nor the moment of the rotation moves.
     async fn repeat(&self, presented: &RefreshText, record: Arc<LoginRecord>, now: Timestamp) -> Step {
         let Some(nonce) = &record.nonce else {
-            return Step::LostRace;
+            return Step::LostRepeat;
         };
         let pair = match ratchet::repeat_pair(&presented.secret, &record, nonce, self.pepper.as_ref()) {
             Ok(Some(pair)) => pair,
@@ -154,16 +163,24 @@ impl Parts {
                 self.emit(&Event::ReuseAllowed { record: record.id, since_rotation });
                 Step::Done(Ok(self.hand_out(&pair, record, now)))
             }
-            Ok(false) => Step::LostRace,
-            Err(error) => Step::Done(Err(self.store_failed(error))),
+            Ok(false) => Step::LostRepeat,
+            Err(error) => Step::Done(Err(Self::store_failed(error))),
         }
     }
 
+    /// Branch b: the tag and the digest of a record that is not there, so that both cases take about the same time.
+    fn work_in_vain(&self, presented: &RefreshText) {
+        let lineage = SecretBytes::new([0; 32]);
+        std::hint::black_box(ratchet::tag_matches(&lineage, presented));
+        let binding = ratchet::bind(Kind::Refresh, presented.id, &Subject::local(""), None, Channel::Header);
+        ratchet::prove_nothing(binding, &presented.secret, self.policy.hash, self.pepper.as_ref());
+    }
+
     /// Branch h: the user is gone, and so is the login.
-    async fn end(&self, record: &LoginRecord, now: Timestamp, reason: RevokeReason) -> Refusal {
-        match self.store.revoke(&record.id, Revocation::new(now, reason)).await {
+    async fn end_inactive(&self, record: &LoginRecord, now: Timestamp) -> Refusal {
+        match self.store.revoke(&record.id, Revocation::new(now, RevokeReason::Inactive)).await {
             Ok(_) => Refusal::Invalid(Reason::InactiveUser),
-            Err(error) => self.store_failed(error),
+            Err(error) => Self::store_failed(error),
         }
     }
 
@@ -176,7 +193,7 @@ impl Parts {
                 }
                 Refusal::Invalid(Reason::Reuse)
             }
-            Err(error) => self.store_failed(error),
+            Err(error) => Self::store_failed(error),
         }
     }
 }

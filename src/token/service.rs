@@ -10,7 +10,7 @@ use crate::{
     identity::Subject,
     keyring::KeyRing,
     maybe_ready::MaybeReady,
-    store::{StoreError, StoreErrorKind, TokenStore},
+    store::{StoreError, TokenStore},
     verify::{Refusal, UserLookup},
 };
 
@@ -94,10 +94,7 @@ impl Parts {
     }
 
     /// A store that does not answer is never an invalid token.
-    pub(super) fn store_failed(&self, error: StoreError) -> Refusal {
-        if error.kind() == StoreErrorKind::Full {
-            self.emit(&Event::StoreFull);
-        }
+    pub(super) fn store_failed(error: StoreError) -> Refusal {
         Refusal::Unavailable(error.into())
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     maybe_ready::MaybeReady,
     problem::Reason,
     store::{Found, LoginRecord, StoreError},
-    text::{self, AccessText},
+    text::{self, AccessText, TokenId},
     verify::{Attempt, Outcome, Refusal, Verified, Verify},
 };
 
@@ -90,16 +90,24 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Err(error) => return MaybeReady::Now(Err(Refusal::Unavailable(error))),
         };
         let confirming = (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
+        let id = record.id;
         let evidence =
             Evidence::new(record.channel, record.created, record.access_expires()).with_record(record.id);
         let verified = Verified::new(user, evidence, record);
         match confirming {
             // A confirmation that is lost is written at the next use: no reason to refuse this one.
-            Some(MaybeReady::Later(confirming)) => MaybeReady::later(async move {
-                let _retried_at_the_next_use = confirming.await;
-                Ok(verified)
-            }),
-            Some(MaybeReady::Now(_)) | None => MaybeReady::Now(Ok(verified)),
+            Some(MaybeReady::Later(confirming)) => {
+                let parts = Arc::clone(&self.parts);
+                MaybeReady::later(async move {
+                    parts.note_confirmation(id, confirming.await);
+                    Ok(verified)
+                })
+            }
+            Some(MaybeReady::Now(confirmed)) => {
+                self.parts.note_confirmation(id, confirmed);
+                MaybeReady::Now(Ok(verified))
+            }
+            None => MaybeReady::Now(Ok(verified)),
         }
     }
 }
@@ -127,8 +135,8 @@ impl Parts {
         presented: &AccessText,
         expected: &Expected<'_>,
     ) -> Result<Arc<LoginRecord>, Refusal> {
-        let Some(Found { record, epoch }) = found.map_err(|error| self.store_failed(error))? else {
-            ratchet::prove_nothing(&presented.secret);
+        let Some(Found { record, epoch }) = found.map_err(Self::store_failed)? else {
+            ratchet::prove_nothing([0; 12], &presented.secret, self.policy.hash, self.pepper.as_ref());
             return Err(Refusal::Invalid(Reason::UnknownRecord));
         };
         let proven =
@@ -152,6 +160,13 @@ impl Parts {
             return Ok(record);
         };
         Err(Refusal::Invalid(reason))
+    }
+
+    /// While confirmations are lost, the predecessor stays answered: operators should know.
+    fn note_confirmation(&self, record: TokenId, confirmed: Result<(), StoreError>) {
+        if confirmed.is_err() {
+            self.emit(&Event::ConfirmationLost { record });
+        }
     }
 
     pub(super) fn key_trouble(&self, trouble: KeyTrouble, record: &LoginRecord) -> Refusal {

@@ -90,3 +90,16 @@ fn a_warm_outbound_lease_allocates_for_its_header_only() {
         TokenInjectLayer::new(provider).allow_origin("https://api.test").replay(Never).build().unwrap();
     assert_eq!(allocations(&mut layer.layer(inner()), make), header);
 }
+
+/// The pipeline's own provider, and the default replay: what is kept of a request is its head, a copy of the service and the box for both.
+#[tokio::test(start_paused = true)]
+async fn a_warm_pipeline_adds_nothing_and_an_armed_replay_one_box() {
+    let idp = crate::idp::Idp::counting();
+    let provider = idp.pipeline().step(crate::idp::step("only")).build().unwrap().provider();
+    provider.lease().wait().await.unwrap();
+    let layer = || TokenInjectLayer::new(provider.clone()).allow_origin("https://api.test");
+    let make = || Request::get("https://api.test/").body(Body::default()).unwrap();
+    let off = allocations(&mut layer().replay(Never).build().unwrap().layer(inner()), make);
+    let armed = allocations(&mut layer().build().unwrap().layer(inner()), make);
+    assert_eq!((off, armed), (2, 3), "two for the first header of a request");
+}

@@ -106,9 +106,17 @@ async fn sec_i04_without_the_layer_a_handler_that_needs_a_caller_is_a_loud_500()
     let fixture = fixture();
     let (name, value) = beta_login(&fixture, true).await;
     for path in ["/wrong", "/wrong-guest"] {
-        let router = routes().layer(fixture.layer().optional().build().unwrap());
-        let answer = ask(router, path, &[(&name, &value)]).await;
-        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (500, "auth_layer_missing"), "{path}");
+        for headers in [&[(name.as_str(), value.as_str())][..], &[]] {
+            let router = routes().layer(fixture.layer().optional().build().unwrap());
+            let answer = ask(router, path, headers).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (500, "auth_layer_missing"),
+                "{path}"
+            );
+            assert_eq!(answer.headers["content-type"], "application/problem+json");
+            assert_eq!(answer.headers["cache-control"], "no-store");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use portcullis::{
     TokenPipeline,
     clock::PausedClock,
+    http_client::HttpClient,
     provider::{TokenError, TokenErrorKind, TokenProvider},
 };
 use tracing_subscriber::fmt::MakeWriter;
@@ -144,7 +145,7 @@ async fn r099_a_fetcher_that_panics_is_an_error_to_all_who_wait() {
     });
     let provider = idp.pipeline().step(step("only")).build().unwrap().provider();
     let error = provider.lease().wait().await.unwrap_err();
-    assert_eq!((error.kind(), error.step()), (TokenErrorKind::Aborted, Some("only")));
+    assert_eq!((error.kind(), error.step()), (TokenErrorKind::Panicked, Some("only")));
     assert_eq!(provider.lease().wait().await.unwrap().value(), "Bearer fine");
 }
 
@@ -154,9 +155,68 @@ fn r099_without_a_runtime_it_says_so_and_a_runtime_may_come_later() {
     let pipeline = TokenPipeline::builder("test").http(idp.client()).step(step("only")).build().unwrap();
     let lease = || pipeline.provider().lease().wait();
     let error = lease().now_or_never().expect("nothing to wait for").unwrap_err();
-    assert_eq!((error.kind(), error.step()), (TokenErrorKind::Aborted, Some("only")));
+    assert_eq!((error.kind(), error.step()), (TokenErrorKind::NoRuntime, Some("only")));
     // The future is made here and run there.
     let future = lease();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     assert_eq!(runtime.block_on(future).unwrap().value(), "Bearer only-1");
+}
+
+/// The head comes at once, the body never.
+#[tokio::test(start_paused = true)]
+async fn r099_a_body_that_stalls_meets_the_deadline_too() {
+    struct Stalled;
+
+    impl http_body::Body for Stalled {
+        type Data = bytes::Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+
+    let http =
+        HttpClient::new(tower::service_fn(|_| async { Ok::<_, io::Error>(http::Response::new(Stalled)) }));
+    let provider = TokenPipeline::builder("test").http(http).step(step("only")).build().unwrap().provider();
+    let clock = PausedClock::starting_at(START);
+    let error = provider.lease().wait().await.unwrap_err();
+    assert_eq!((error.kind(), clock.now().since(START)), (TokenErrorKind::Timeout, secs(30)));
+}
+
+/// The runtime of the caller that started the fetch ends, or is not driven any more: others get their token all the same.
+#[test]
+fn sec_k07_a_fetch_does_not_die_with_the_runtime_of_one_caller() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for ended in [true, false] {
+        let idp = Idp::new(|_, number| match number {
+            1 => Reply::Never,
+            _ => Reply::Json(token(&format!("t{number}"))),
+        });
+        let pipeline = TokenPipeline::builder("test")
+            .http(idp.client())
+            .step(step("only"))
+            .fetch_timeout(std::time::Duration::from_millis(200));
+        let provider = pipeline.build().unwrap().provider();
+        let first = runtime();
+        // One poll starts the fetch; a turn of the runtime begins it.
+        first.block_on(async {
+            let mut lease = Box::pin(provider.lease().wait());
+            assert!(lease.as_mut().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        });
+        assert_eq!(idp.names().len(), 1);
+        let second = runtime();
+        if ended {
+            drop(first);
+            assert_eq!(second.block_on(provider.lease().wait()).unwrap().value(), "Bearer t2");
+        } else {
+            let error = second.block_on(provider.lease().wait()).unwrap_err();
+            assert_eq!(error.kind(), TokenErrorKind::Timeout);
+            assert_eq!(second.block_on(provider.lease().wait()).unwrap().value(), "Bearer t2");
+        }
+    }
 }

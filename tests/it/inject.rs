@@ -11,15 +11,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use portcullis::{
-    TokenInjectLayer,
+    TokenInjectLayer, TokenPipeline,
+    clock::PausedClock,
+    http_client::HttpClient,
     outbound::{Cloned, InjectError, Never, PipelineProvider, Replay, TokenInjectLayerBuilder},
-    provider::TokenErrorKind,
+    provider::{TokenErrorKind, TokenProvider},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     idp::{Idp, Reply, status, step, token},
-    support::{Body, secs},
+    support::{Body, START, secs},
 };
 
 const API: &str = "https://api.test";
@@ -135,8 +137,8 @@ async fn r116_header_and_prefix_can_be_set() {
     let pipeline = || idp.pipeline().step(step("only"));
     for (builder, name, value) in [
         (pipeline(), "authorization", "MAC t"),
-        (pipeline().prefix("Token"), "authorization", "Token t"),
-        (pipeline().header("X-User-Token").bare(), "x-user-token", "t"),
+        (pipeline().scheme("Token"), "authorization", "Token t"),
+        (pipeline().header("X-User-Token").without_scheme(), "x-user-token", "t"),
     ] {
         send(layer(builder.build().unwrap().provider()), &api, get("https://api.test/")).await.unwrap();
         let seen = api.0.lock().unwrap().seen.last().unwrap().1.clone();
@@ -177,6 +179,9 @@ async fn r121_only_allowed_origins_get_the_token() {
     }
     assert!(TokenInjectLayer::new(provider.clone()).build().is_err(), "at least one origin");
     assert!(TokenInjectLayer::new(provider.clone()).allow_origin("http://127.0.0.1:1").build().is_err());
+    let pasted = TokenInjectLayer::new(provider.clone()).allow_origin("https://me:planted@api.test");
+    let shown = format!("{pasted:?}");
+    assert!(!format!("{shown} {}", pasted.build().unwrap_err()).contains("planted"));
     let open = TokenInjectLayer::new(provider).danger_allow_http_on_loopback();
     assert!(open.allow_origin("http://127.0.0.1:1").build().is_ok());
 }
@@ -268,6 +273,110 @@ async fn r117_a_body_that_cannot_be_repeated_is_not() {
         401
     );
     assert_eq!(send(layer(provider).replay(Never), &api, get("https://api.test/")).await.unwrap(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r117_who_cannot_repeat_does_not_wait_for_the_fetch() {
+    let idp = Idp::new(|call, number| {
+        Reply::After(secs(u64::from(number > 1) * 20), token(&format!("{}-{number}", call.name())))
+    });
+    let api = Api::default();
+    let provider = two_steps(&idp);
+    send(layer(provider.clone()), &api, get("https://api.test/")).await.unwrap();
+    api.refuse("user-1");
+    let clock = PausedClock::starting_at(START);
+    let post = Request::post("https://api.test/").body(Body::from("payload")).unwrap();
+    assert_eq!(send(layer(provider.clone()), &api, post).await.unwrap(), 401);
+    assert_eq!(clock.now().since(START), Duration::ZERO);
+    assert_eq!(send(layer(provider), &api, get("https://api.test/")).await.unwrap(), 200);
+    assert_eq!((idp.names().len(), clock.now().since(START)), (3, secs(20)), "one fetch, begun by the first");
+}
+
+/// A gateway's 503 says nothing of the token: a new one that is refused afterwards is still no cause for a fetch.
+#[tokio::test(start_paused = true)]
+async fn r117_only_a_success_shows_that_a_token_works() {
+    for (between, fetches) in [(503, 3), (429, 3), (404, 3), (200, 4), (204, 4), (304, 4)] {
+        let idp = Idp::counting();
+        let provider = two_steps(&idp);
+        let next = Arc::new(Mutex::new(401_u16));
+        let status = Arc::clone(&next);
+        let inner = service_fn(move |_: Request<Body>| {
+            let status = *status.lock().unwrap();
+            async move { Ok::<_, Infallible>(Response::builder().status(status).body(Body::default()).unwrap()) }
+        });
+        let layer = layer(provider).build().unwrap();
+        for answer in [401, between, 401] {
+            *next.lock().unwrap() = answer;
+            assert_eq!(
+                layer.layer(inner.clone()).oneshot(get("https://api.test/")).await.unwrap().status(),
+                answer
+            );
+        }
+        assert_eq!(idp.names().len(), fetches, "{between}");
+    }
+}
+
+/// The first 401 makes the chain be fetched anew; what it brought is not lost to a late 401 of the same token.
+#[tokio::test(start_paused = true)]
+async fn r110_a_late_401_does_not_throw_a_fresh_parent_away() {
+    let idp = Idp::new(|call, number| match (call.name(), number) {
+        ("user", 2) => status(500, ""),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let builder = idp.pipeline().step(step("app")).step(step("user").header_from("x-app", "app"));
+    let provider = builder.refresh_from("app").build().unwrap().provider();
+    let rejected = provider.lease().wait().await.unwrap();
+    assert!(provider.newer_than(&rejected).wait().await.is_err());
+    assert_eq!(idp.names(), ["app", "user", "app", "user"]);
+    let newer = provider.newer_than(&rejected).wait().await.unwrap().unwrap();
+    assert_eq!(newer.value(), "Bearer user-3");
+    assert_eq!(idp.names()[4..], ["user"]);
+}
+
+/// Real threads: each generation is rejected by all of them at once, and fetched once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r118_threads_that_reject_one_generation_share_one_fetch() {
+    let idp = Idp::counting();
+    let pipeline = TokenPipeline::builder("threads").http(idp.client()).step(step("only"));
+    let provider = pipeline.rejection_cooldown(Duration::ZERO).build().unwrap().provider();
+    let mut lease = provider.lease().wait().await.unwrap();
+    for round in 2..=300 {
+        let barrier = Arc::new(tokio::sync::Barrier::new(8));
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let (provider, lease, barrier) = (provider.clone(), Arc::clone(&lease), Arc::clone(&barrier));
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    provider.newer_than(&lease).wait().await.unwrap().unwrap()
+                })
+            })
+            .collect();
+        let mut newer = Vec::new();
+        for task in tasks {
+            newer.push(task.await.unwrap());
+        }
+        assert!(newer.iter().all(|found| found.generation() == newer[0].generation()));
+        assert_eq!(idp.names().len(), round);
+        lease = newer.swap_remove(0);
+    }
+}
+
+/// Requests and token fetches through one limit: a request that waits for its token must not hold the place that the fetch needs.
+#[tokio::test(start_paused = true)]
+async fn r138_a_limit_that_is_shared_with_the_fetch_does_not_lock_up() {
+    let answer = service_fn(|request: Request<Body>| async move {
+        let body = if request.uri().host() == Some("idp.test") { token("t1") } else { "answer".to_owned() };
+        Ok::<_, Infallible>(Response::new(Body::from(body)))
+    });
+    let limited = tower::limit::ConcurrencyLimit::new(answer, 1);
+    let pipeline = TokenPipeline::builder("limit").http(HttpClient::new(limited.clone())).step(step("only"));
+    let layer = layer(pipeline.build().unwrap().provider()).build().unwrap();
+    let service = layer.layer(limited);
+    let calls: Vec<_> =
+        (0..10).map(|_| tokio::spawn(service.clone().oneshot(get("https://api.test/")))).collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().status(), 200);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,11 +6,14 @@ use portcullis::{
     TokenPolicy, TokenService,
     clock::{ManualClock, Timestamp},
     credential::Channel,
+    error::BoxError,
     event::{Event, ReuseKind},
     identity::Subject,
+    maybe_ready::MaybeReady,
     problem::Reason,
-    token::{IssueOptions, Issued, RefreshRequest},
-    verify::Refusal,
+    store::TokenStore,
+    token::{IssueErrorKind, IssueOptions, Issued, RefreshRequest},
+    verify::{Refusal, UserLookup},
 };
 
 use crate::support::{Fixture, Mode, START, fixture, fixture_with, invalid, refresh_text, secs};
@@ -139,11 +142,125 @@ async fn r036_who_loses_twice_is_asked_to_come_again() {
     fixture.verify(login.access().expose()).await.unwrap();
 }
 
+/// A request that has read the record, while others go on: it finds what `meanwhile` has made of it.
+async fn slow_racer<F: Future>(
+    policy: TokenPolicy,
+    meanwhile: impl FnOnce(Arc<Fixture>, Issued) -> F,
+) -> (Result<Issued, Reason>, F::Output, Arc<Fixture>) {
+    let fixture = Arc::new(fixture_with(policy));
+    let login = fixture.login("ada").await;
+    let (id, text) = (login.record().id(), refresh_text(&login));
+    fixture.store.gather(2);
+    let racer = tokio::spawn({
+        let fixture = Arc::clone(&fixture);
+        async move { fixture.refresh(&text).await }
+    });
+    // The racer has read, and waits for the second reader.
+    while fixture.store.finds() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let outcome = meanwhile(Arc::clone(&fixture), login).await;
+    fixture.store.find(&id).wait().await.unwrap();
+    (racer.await.unwrap(), outcome, fixture)
+}
+
+/// Past every window, and with the new pair in use: who lost the race gets the pair all the same.
+#[tokio::test]
+async fn r036_a_slow_loser_gets_the_winners_pair() {
+    let (racer, winner, fixture) = slow_racer(TokenPolicy::default(), async |fixture, login| {
+        let elsewhere = TokenService::new(fixture.store.memory.clone(), TokenPolicy::default())
+            .clock(fixture.time.clock());
+        let text = refresh_text(&login);
+        let winner = elsewhere.refresh(RefreshRequest::new(&text, Channel::Header)).await.unwrap();
+        elsewhere.verify(winner.access().expose(), None).await.unwrap();
+        fixture.time.advance(secs(60));
+        winner
+    })
+    .await;
+    assert_eq!(texts(&racer.unwrap()), texts(&winner));
+    assert_eq!(fixture.events.count("authn_token_reuse"), 0);
+}
+
+#[tokio::test]
+async fn r036_a_loser_two_generations_behind_is_refused_and_not_punished() {
+    for policy in [TokenPolicy::default(), TokenPolicy::builder().strict().build().unwrap()] {
+        let (racer, newest, fixture) = slow_racer(policy.clone(), async |fixture, login| {
+            let elsewhere =
+                TokenService::new(fixture.store.memory.clone(), policy).clock(fixture.time.clock());
+            let mut current = login;
+            for _ in 0..2 {
+                fixture.time.advance(secs(60));
+                let text = refresh_text(&current);
+                current = elsewhere.refresh(RefreshRequest::new(&text, Channel::Header)).await.unwrap();
+            }
+            current
+        })
+        .await;
+        assert_eq!(racer.map(|_| ()), Err(Reason::LostRace));
+        fixture.verify(newest.access().expose()).await.unwrap();
+        assert!(fixture.events.all().is_empty());
+    }
+}
+
+/// The cap is the store's: a crowd that has read a low count cannot pass it.
+#[tokio::test]
+async fn r036_a_crowd_of_repeats_cannot_pass_the_cap() {
+    let fixture = Arc::new(fixture());
+    let (first, second) = rotated(&fixture).await;
+    fixture.store.gather(150);
+    let tasks: Vec<_> = (0..150)
+        .map(|_| {
+            let (fixture, text) = (Arc::clone(&fixture), refresh_text(&first));
+            tokio::spawn(async move { fixture.refresh(&text).await.map(|_| ()) })
+        })
+        .collect();
+    let mut answered = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(()) => answered += 1,
+            Err(reason) => assert_eq!(reason, Reason::GraceCap),
+        }
+    }
+    assert_eq!(answered, 100);
+    fixture.verify(second.access().expose()).await.unwrap();
+}
+
+/// A repeat that loses to a rotation is judged anew, as if it had come later.
+#[tokio::test]
+async fn r037_a_predecessor_that_meets_a_rotation_is_an_ancestor() {
+    let fixture = Arc::new(fixture());
+    let (first, second) = rotated(&fixture).await;
+    let (id, text) = (first.record().id(), refresh_text(&first));
+    fixture.store.gather(2);
+    let before = fixture.store.finds();
+    let repeat = tokio::spawn({
+        let fixture = Arc::clone(&fixture);
+        async move { fixture.refresh(&text).await.map(|_| ()) }
+    });
+    while fixture.store.finds() == before {
+        tokio::task::yield_now().await;
+    }
+    let elsewhere =
+        TokenService::new(fixture.store.memory.clone(), TokenPolicy::default()).clock(fixture.time.clock());
+    let text = refresh_text(&second);
+    elsewhere.refresh(RefreshRequest::new(&text, Channel::Header)).await.unwrap();
+    fixture.store.find(&id).wait().await.unwrap();
+    assert_eq!(repeat.await.unwrap(), Err(Reason::Reuse));
+    assert_eq!(fixture.events.count("authn_token_reuse"), 1);
+}
+
 // ===== lost answers =====
 
 #[tokio::test]
 async fn r035_a_lost_answer_is_repeated_until_the_new_pair_is_used() {
+    for mode in [Mode::Now, Mode::Later] {
+        lost_answer(mode).await;
+    }
+}
+
+async fn lost_answer(mode: Mode) {
     let fixture = fixture();
+    fixture.store.set(mode);
     let (first, second) = rotated(&fixture).await;
     let old = refresh_text(&first);
     for wait in [5, 55, 8 * 3600 - 60] {
@@ -374,6 +491,64 @@ async fn sec_i07_a_refresh_during_an_outage_leaves_the_old_pair_valid() {
         fixture.verify(first.access().expose()).await.unwrap();
     }
     fixture.refresh(&refresh_text(&first)).await.unwrap();
+}
+
+/// Reads work, writes do not: nothing is handed out that was not written, and nobody is told "invalid".
+#[tokio::test]
+async fn sec_i07_writes_that_fail_are_503_and_change_nothing() {
+    let fixture = fixture();
+    let unavailable = async |issued: &Issued| {
+        fixture.store.set(Mode::ReadOnly);
+        let text = refresh_text(issued);
+        let refused = fixture.tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await;
+        fixture.store.set(Mode::Now);
+        matches!(refused, Err(Refusal::Unavailable(_)))
+    };
+    // A rotation, a repeat, a revocation for reuse.
+    let first = fixture.login("ada").await;
+    assert!(unavailable(&first).await);
+    fixture.verify(first.access().expose()).await.unwrap();
+    let second = fixture.refresh(&refresh_text(&first)).await.unwrap();
+    assert!(unavailable(&first).await);
+    fixture.verify(second.access().expose()).await.unwrap();
+    fixture.time.advance(secs(60));
+    assert!(unavailable(&first).await);
+    fixture.verify(second.access().expose()).await.unwrap();
+    assert_eq!(fixture.events.count("authn_token_reuse"), 0);
+
+    // A confirmation: the request goes on, and operators are told.
+    let third = fixture.refresh(&refresh_text(&second)).await.unwrap();
+    fixture.store.set(Mode::ReadOnly);
+    fixture.verify(third.access().expose()).await.unwrap();
+    assert_eq!(fixture.events.count("confirmation_lost"), 1);
+    assert!(fixture.tokens.revoke(&third.record().id()).await.is_err());
+    let refused = fixture.tokens.issue_for_header(Subject::local("bob"), IssueOptions::default()).await;
+    assert_eq!(refused.unwrap_err().kind(), IssueErrorKind::Store);
+}
+
+/// A look-up that takes long must not eat the window of the rotation that follows it.
+#[tokio::test]
+async fn r202_the_window_begins_when_the_rotation_is_written() {
+    struct SlowUsers(ManualClock);
+
+    impl UserLookup for SlowUsers {
+        type User = Subject;
+
+        fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<Subject>>, BoxError>> {
+            self.0.advance(secs(16));
+            MaybeReady::Now(Ok(Some(Arc::clone(subject))))
+        }
+    }
+
+    let fixture = fixture();
+    let first = fixture.login("ada").await;
+    let slow = fixture.tokens.clone().users(SlowUsers(fixture.time.clone()));
+    let text = refresh_text(&first);
+    let second = slow.refresh(RefreshRequest::new(&text, Channel::Header)).await.unwrap();
+    assert_eq!(second.record().refreshed(), fixture.time.now());
+    assert_eq!(second.expires_in(), Some(secs(24 * 3600)));
+    fixture.verify(second.access().expose()).await.unwrap();
+    assert_eq!(texts(&fixture.refresh(&text).await.unwrap()), texts(&second));
 }
 
 #[tokio::test]

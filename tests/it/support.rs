@@ -79,6 +79,8 @@ pub(crate) enum Mode {
     NextEpoch,
     /// At once, without the subject's epoch.
     NoEpoch,
+    /// Reads as ever; every write fails, after a turn.
+    ReadOnly,
 }
 
 /// A memory store that counts and can be slow or down.
@@ -126,7 +128,8 @@ impl ProbeStore {
             3 => Mode::DownLater,
             4 => Mode::AlwaysLate,
             5 => Mode::NextEpoch,
-            _ => Mode::NoEpoch,
+            6 => Mode::NoEpoch,
+            _ => Mode::ReadOnly,
         }
     }
 
@@ -144,10 +147,10 @@ impl ProbeStore {
     }
 
     async fn write(&self) -> Result<(), StoreError> {
-        if matches!(self.mode(), Mode::Later | Mode::DownLater) {
+        if matches!(self.mode(), Mode::Later | Mode::DownLater | Mode::ReadOnly) {
             tokio::task::yield_now().await;
         }
-        if matches!(self.mode(), Mode::Down | Mode::DownLater) {
+        if matches!(self.mode(), Mode::Down | Mode::DownLater | Mode::ReadOnly) {
             return Err(down());
         }
         self.probe.writes.fetch_add(1, Ordering::SeqCst);
@@ -172,7 +175,7 @@ impl TokenStore for ProbeStore {
             });
         }
         match self.mode() {
-            Mode::Now | Mode::AlwaysLate => memory.find(&id),
+            Mode::Now | Mode::AlwaysLate | Mode::ReadOnly => memory.find(&id),
             mode @ (Mode::NextEpoch | Mode::NoEpoch) => MaybeReady::later(async move {
                 let found = memory.find(&id).wait().await?;
                 Ok(found.map(|mut found| {
@@ -372,7 +375,7 @@ pub(crate) async fn ask_layer(layer: &AuthLayer<Subject, ProblemReply>, request:
             None => "anonymous".to_owned(),
             Some(auth) => {
                 let channel = auth.evidence().channel().as_str();
-                format!("{} {channel} {}", auth.user().id(), auth.scheme().unwrap_or("-"))
+                format!("{} {channel} {}", auth.user().id(), auth.scheme())
             }
         };
         Ok::<_, Infallible>(Response::new(Body::from(text)))

@@ -1,18 +1,18 @@
 //! Issuing, verifying and revoking opaque tokens.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use portcullis::{
     TokenPolicy, TokenService,
-    credential::Channel,
+    credential::{Channel, Credential},
     error::BoxError,
     identity::Subject,
     keyring::{Key, KeyRing},
     maybe_ready::MaybeReady,
     problem::Reason,
-    store::HashAlgorithm,
-    token::{IssueOptions, RefreshRequest},
-    verify::{Refusal, UserLookup},
+    store::{HashAlgorithm, RevokeReason},
+    token::{IssueOptions, Issued, RefreshRequest},
+    verify::{Attempt, Refusal, UserLookup, Verify},
 };
 
 use crate::support::{Mode, fixture, fixture_with, invalid, refresh_text, secs};
@@ -163,6 +163,71 @@ async fn r048_revoking_a_subject_ends_all_its_logins_and_nobody_elses() {
     fixture.verify(foreign.access().expose()).await.unwrap();
     let again = fixture.login("ada").await;
     fixture.verify(again.access().expose()).await.unwrap();
+}
+
+#[tokio::test]
+async fn r020_the_record_says_why_it_was_revoked() {
+    let fixture = fixture();
+    let why = async |issued: &Issued| {
+        fixture.store.record(&issued.record().id()).await.revoked().map(|end| end.reason())
+    };
+    let (out, all) = (fixture.login("ada").await, fixture.login("bob").await);
+    assert_eq!(why(&out).await, None);
+    fixture.tokens.revoke(&out.record().id()).await.unwrap();
+    fixture.tokens.revoke_subject(&Subject::local("bob")).await.unwrap();
+    assert_eq!((why(&out).await, why(&all).await), (Some(RevokeReason::Logout), Some(RevokeReason::Logout)));
+
+    let reused = fixture.login("ada").await;
+    let next = fixture.refresh(&refresh_text(&reused)).await.unwrap();
+    fixture.verify(next.access().expose()).await.unwrap();
+    fixture.time.advance(secs(60));
+    assert!(fixture.refresh(&refresh_text(&reused)).await.is_err());
+    assert_eq!(why(&reused).await, Some(RevokeReason::Reuse));
+
+    let gone = fixture.login("gone").await;
+    let (tokens, text) = (fixture.tokens.clone().users(Users { later: false }), refresh_text(&gone));
+    assert!(tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await.is_err());
+    assert_eq!(why(&gone).await, Some(RevokeReason::Inactive));
+}
+
+#[tokio::test]
+async fn r007_the_tenant_must_match_whether_or_not_the_store_is_slow() {
+    for mode in [Mode::Now, Mode::Later] {
+        let fixture = fixture();
+        fixture.store.set(mode);
+        for issued_for in [None, Some("red")] {
+            let options = issued_for
+                .map_or_else(IssueOptions::default, |tenant| IssueOptions::default().tenant(tenant));
+            let issued = fixture.tokens.issue_for_header(Subject::local("ada"), options).await.unwrap();
+            for tenant in [None, Some("red"), Some("blue"), Some("")] {
+                let credential = Credential::header(issued.access().expose(), "Bearer");
+                let mut attempt = Attempt::new(credential, fixture.time.now());
+                if let Some(tenant) = tenant {
+                    attempt = attempt.with_tenant(tenant);
+                }
+                let found = Verify::verify(&fixture.tokens, &attempt).wait().await;
+                assert_eq!(found.is_ok(), tenant == issued_for, "{mode:?} {issued_for:?} as {tenant:?}");
+            }
+        }
+    }
+}
+
+/// Through the service itself: every id and every secret is drawn anew.
+#[tokio::test]
+async fn r013_no_two_logins_or_rotations_share_a_text() {
+    let fixture = fixture();
+    let (mut ids, mut parts) = (HashSet::new(), HashSet::new());
+    for _ in 0..2_000 {
+        let login = fixture.login("ada").await;
+        let next = fixture.refresh(&refresh_text(&login)).await.unwrap();
+        assert!(ids.insert(login.record().id()));
+        for issued in [&login, &next] {
+            let (access, refresh) = (issued.access().expose(), refresh_text(issued));
+            assert!(parts.insert(access[21..64].to_owned()), "an access secret came twice");
+            assert!(parts.insert(refresh[27..70].to_owned()), "a refresh secret came twice");
+            assert!(parts.insert(refresh[70..92].to_owned()), "a tag came twice");
+        }
+    }
 }
 
 /// The epoch alone ends a login, marked or not; and a subject that has lost its epoch has lost its logins.

@@ -70,6 +70,47 @@ async fn revoking_a_subject_raises_its_epoch_and_leaves_others_alone() {
     assert_eq!(store.revoke_subject(&Subject::local("nobody"), revocation).await.unwrap(), 0);
 }
 
+/// Else a few logins and logouts in a loop would fill the store for days.
+#[tokio::test]
+async fn revoked_logins_can_be_purged_at_once() {
+    let (store, time, tokens) = service(3);
+    for _ in 0..100 {
+        let id = login(&tokens, "a").await.unwrap();
+        tokens.revoke(&id).await.unwrap();
+    }
+    let forever = TokenPolicy::builder().access_ttl(None).refresh_ttl(None).absolute(None).build().unwrap();
+    let forever = TokenService::new(store.clone(), forever).clock(time.clock());
+    for _ in 0..100 {
+        login(&forever, "a").await.unwrap();
+        forever.revoke_subject(&Subject::local("a")).await.unwrap();
+    }
+    let living = login(&tokens, "b").await.unwrap();
+    store.purge(time.now(), 10).await.unwrap();
+    assert_eq!(store.len(), 1);
+    assert!(store.find(&living).wait().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_rotation_needs_the_subjects_epoch() {
+    let (store, time, tokens) = service(3);
+    let id = login(&tokens, "a").await.unwrap();
+    let found = store.find(&id).wait().await.unwrap().unwrap();
+    store.0.rows.pin().get(&id).unwrap().subject.epoch.fetch_add(1, Ordering::AcqRel);
+    assert!(!store.rotate(&id, rotation(&found.record, time.now())).await.unwrap());
+}
+
+fn rotation(record: &LoginRecord, now: Timestamp) -> Rotation {
+    Rotation {
+        generation: record.generation,
+        access: record.access.clone(),
+        refresh: record.access.clone(),
+        nonce: record.lineage.clone(),
+        now,
+        access_expires: Timestamp::NEVER,
+        refresh_expires: Timestamp::NEVER,
+    }
+}
+
 /// Late writes find nothing and leave nothing.
 #[tokio::test]
 async fn nothing_but_insert_creates_a_record() {
@@ -78,15 +119,7 @@ async fn nothing_but_insert_creates_a_record() {
     let record = LoginRecord::clone(&store.find(&id).wait().await.unwrap().unwrap().record);
     time.advance(Duration::from_secs(8 * 24 * 60 * 60));
     assert_eq!(store.purge(time.now(), 10).await.unwrap(), 1);
-    let rotation = Rotation {
-        generation: 0,
-        access: record.access.clone(),
-        refresh: record.access.clone(),
-        nonce: record.lineage.clone(),
-        now: time.now(),
-        access_expires: Timestamp::NEVER,
-        refresh_expires: Timestamp::NEVER,
-    };
+    let rotation = rotation(&record, time.now());
     assert!(!store.rotate(&id, rotation).await.unwrap());
     assert!(!store.grace_hit(&id, 0, 100).await.unwrap());
     store.confirm(&id, 0).wait().await.unwrap();

@@ -8,6 +8,8 @@ use crate::{
     verify::{Attempt, Verify},
 };
 
+type Edit = fn(&mut LoginRecord);
+
 /// A record that is in the store under the same id, changed in a way that no operation of a store allows.
 async fn plant(fixture: &Fixture, record: LoginRecord) -> TokenService {
     let store = MemoryStore::new();
@@ -39,7 +41,9 @@ async fn r007_an_edited_record_verifies_nothing() {
     };
     plant(&fixture, (*record).clone()).await.verify_attempt(&attempt("red")).await.unwrap();
 
-    type Edit = fn(&mut LoginRecord);
+    // What is remembered of the original must not be remembered of its edited copy.
+    Verify::verify(&fixture.tokens, &attempt("red")).wait().await.unwrap();
+    let record = fixture.record(&issued.record().id()).await;
     let edits: [(&str, Edit); 5] = [
         ("subject", |record| record.subject = Arc::new(Subject::local("eve"))),
         ("issuer", |record| record.subject = Arc::new(Subject::of("https://evil.test", "ada"))),
@@ -129,6 +133,44 @@ async fn r007_an_access_secret_is_no_refresh_secret_and_the_reverse() {
     let tag = |tagged: &str| crate::token::ratchet::tag(&record.lineage, tagged);
     let as_refresh = text::compose_refresh(brand, record.id, 0, &presented.secret, tag);
     assert_eq!(fixture.refresh(as_refresh.expose()).await.map(|_| ()), Err(Reason::WrongSecret));
+}
+
+/// Refresh digests too: the lineage key is copied along, so that the tag is right and the digest alone decides.
+#[tokio::test]
+async fn r007_an_edited_record_refreshes_nothing() {
+    let fixture = fixture();
+    let issued = fixture.login().await;
+    let text = refresh_text(&issued);
+    let edits: [(&str, Edit); 4] = [
+        ("subject", |record| record.subject = Arc::new(Subject::local("eve"))),
+        ("issuer", |record| record.subject = Arc::new(Subject::of("https://evil.test", "ada"))),
+        ("tenant", |record| record.tenant = Some("blue".into())),
+        ("channel", |record| record.channel = Channel::Cookie),
+    ];
+    for rotated in [false, true] {
+        if rotated {
+            fixture.refresh(&text).await.unwrap();
+        }
+        for (what, edit) in edits {
+            let mut edited = (*fixture.record(&issued.record().id()).await).clone();
+            edit(&mut edited);
+            let tokens = plant(&fixture, edited).await;
+            let refused = tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await;
+            assert_eq!(reason(refused), Reason::WrongSecret, "{what}, rotated: {rotated}");
+        }
+    }
+
+    let mine = fixture.login().await;
+    let mut hers = (*fixture.record(&issued.record().id()).await).clone();
+    let record = fixture.record(&mine.record().id()).await;
+    (hers.refresh, hers.lineage, hers.generation) = (record.refresh.clone(), record.lineage.clone(), 0);
+    let policy = &fixture.tokens.parts.policy;
+    let presented = text::parse_refresh(&refresh_text(&mine), &policy.brands).unwrap();
+    let tag = |tagged: &str| crate::token::ratchet::tag(&hers.lineage, tagged);
+    let forged = text::compose_refresh(policy.brand(), hers.id, 0, &presented.secret, tag);
+    let tokens = plant(&fixture, hers).await;
+    let refused = tokens.refresh(RefreshRequest::new(forged.expose(), Channel::Header)).await;
+    assert_eq!(reason(refused), Reason::WrongSecret);
 }
 
 /// Even with the digest of the access secret in the place of the refresh digest.

@@ -99,3 +99,17 @@ async fn an_id_that_is_taken_is_a_conflict_and_replaces_nothing() {
     assert_eq!(again.unwrap_err().kind(), StoreErrorKind::Conflict);
     assert!(Arc::ptr_eq(&before, &fixture.record(&issued.record().id()).await));
 }
+
+/// A copy of the record from before a rotation is restored: what the next rotation gives is new all the same.
+#[tokio::test]
+async fn r035_a_restored_record_never_gives_the_same_pair_again() {
+    let fixture = fixture();
+    let first = fixture.login().await;
+    let copy = (*fixture.record(&first.record().id()).await).clone();
+    let text = refresh_text(&first);
+    let second = fixture.refresh(&text).await.unwrap();
+    let restored = service_with(&fixture, copy).await;
+    let again = restored.refresh(RefreshRequest::new(&text, Channel::Header)).await.unwrap();
+    assert_ne!(again.access(), second.access());
+    assert_ne!(refresh_text(&again), refresh_text(&second));
+}

@@ -83,3 +83,22 @@ async fn sec_e06_a_token_ahead_of_its_record_revokes_nothing() {
     assert!(Arc::ptr_eq(&before, &fixture.record(&id).await));
     fixture.refresh(&texts[2]).await.unwrap();
 }
+
+proptest::proptest! {
+    /// Texts of the right length in any characters, with a check that fits.
+    #[test]
+    fn sec_a07_no_text_makes_verification_or_refresh_panic(
+        kind in "[ar]",
+        rest in proptest::prop_oneof!["[0-9A-Za-z]{50,110}", "\\PC{20,110}", "[\u{e9}\u{1F980}a]{10,60}"],
+        length in proptest::prop_oneof![proptest::prelude::Just(60), proptest::prelude::Just(88), 0..120_usize],
+    ) {
+        let end = (0..=length.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end)).unwrap();
+        let text = with_check(&format!("pc_{kind}{}", &rest[..end]));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let fixture = fixture();
+            assert!(fixture.verify(&text).await.is_err());
+            assert!(fixture.refresh(&text).await.is_err());
+        });
+    }
+}
