@@ -1,8 +1,8 @@
 //! What the two layers add to a request: `cargo bench --bench layer_overhead`
 //!
-//! Every variant answers the same requests; rounds of all variants are interleaved, so that whatever slows the machine down slows all of
-//! them. Printed are medians over the rounds: nanoseconds per request, what is added to the bare service, the ratio to
-//! it, and allocations per request.
+//! Every variant answers the same requests; rounds of all variants are interleaved, so that whatever slows the
+//! machine down slows all of them. Printed are medians over the rounds: nanoseconds per request, what is added
+//! to the bare service, the ratio to it, and allocations per request.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::{
@@ -101,7 +101,8 @@ fn inbound() {
     let junk =
         HeaderValue::from_static("Bearer abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklm");
 
-    // A stride that shares no factor with the number of logins visits all of them, in an order that no cache foresees.
+    // A stride that shares no factor with the number of logins visits all of them, in an order that no cache
+    // foresees.
     let pick = |number: usize| number.wrapping_mul(61_283) % LOGINS;
     let required = || AuthLayer::new(tokens.clone()).build().expect("a layer").layer(service_fn(inner));
     let optional =

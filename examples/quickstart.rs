@@ -1,8 +1,9 @@
 //! Both doors, end to end, on loopback sockets: `cargo run --example quickstart`
 //!
-//! An identity server gives two kinds of tokens, the second only against the first. An API lets their holders in. A client gets its
-//! tokens by itself and survives that they are revoked. Every line that is printed was checked; the first expectation that does not
-//! hold ends the program with a non-zero status. What is counted is counted in the servers, not in the client.
+//! An identity server gives two kinds of tokens, the second only against the first. An API lets their holders
+//! in. A client gets its tokens by itself and survives their revocation. Every line that is printed was
+//! checked; the first expectation that does not hold ends the program with a non-zero status. What is counted
+//! is counted in the servers, not in the client.
 #![allow(clippy::print_stdout)]
 
 use std::{

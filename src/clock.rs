@@ -27,7 +27,8 @@ use std::{
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A reading of a clock that never goes back: nanoseconds since an origin that means nothing outside this process.
+/// A reading of a clock that never goes back: nanoseconds since an origin that means nothing outside this
+/// process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(u64);
 
@@ -41,8 +42,8 @@ pub trait TimeSource: Send + Sync + 'static {
 
 /// The clock of a service or a layer; cheap to clone.
 ///
-/// The default is the system's coarse clock: a read costs a few nanoseconds and lags by at most one timer tick (1–10 ms). A step
-/// of the system's wall clock is seen within a second.
+/// The default is the system's coarse clock: a read costs a few nanoseconds and is within about a timer tick
+/// (1–10 ms). A step of the system's wall clock is seen within a second.
 #[derive(Clone, Default)]
 pub struct Clock(Kind);
 
@@ -153,14 +154,16 @@ static OFFSET_MILLIS: AtomicI64 = AtomicI64::new(0);
 /// The monotonic reading, in nanoseconds, from which on the offset is measured anew.
 static OFFSET_UNTIL: AtomicU64 = AtomicU64::new(0);
 
-/// The wall clock is the coarse monotonic one plus an offset that is measured once a second: a read of the real one costs eight times as much.
-/// Two threads that measure at once store the same value, and the offset is one word, so no reader sees half of it.
+/// The wall clock is the coarse monotonic one plus an offset that is measured once a second: a read of the real
+/// one costs eight times as much. Two threads that measure at once store about the same value, and the offset
+/// is one word, so no reader sees half of it.
 #[allow(clippy::disallowed_methods)] // the one place
 fn system_now() -> Timestamp {
     let nanos = coarse_nanos();
     let millis = i64::try_from(nanos / 1_000_000).unwrap_or(i64::MAX);
     if nanos >= OFFSET_UNTIL.load(Ordering::Acquire) {
-        // A system clock before 1970 reads as 1970: everything stored is then in the future, and nothing is lost.
+        // A system clock before 1970 reads as 1970: everything stored is then in the future, and nothing is
+        // lost.
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let wall = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
         OFFSET_MILLIS.store(wall.saturating_sub(millis), Ordering::Release);

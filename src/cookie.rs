@@ -1,6 +1,7 @@
 //! One place that names, writes, reads and clears a cookie, so that the four never differ.
 //!
-//! [`CookieSettings::new("token")`](CookieSettings::new) means `__Host-token; Path=/; Secure; HttpOnly; SameSite=Lax`, in all four.
+//! [`CookieSettings::new("token")`](CookieSettings::new) means `__Host-token; Path=/; Secure; HttpOnly;
+//! SameSite=Lax`, in all four.
 
 use std::{fmt, time::Duration};
 
@@ -65,8 +66,9 @@ impl CookieSettings {
         self
     }
 
-    /// Drops the `__Host-` prefix and `Secure`: for plain `http` while developing. Sibling domains can then plant the cookie,
-    /// and the network can read it.
+    /// Drops the `__Host-` prefix and `Secure`: for plain `http` while developing. Sibling domains can then
+    /// plant the cookie, and the network can read it. Off `localhost`, browsers send no `Sec-Fetch-Site` over
+    /// plain `http`, so that requests which may change something are refused.
     #[must_use]
     pub fn danger_plain(mut self) -> Self {
         self.name.clone_from(&self.bare_name);
@@ -82,8 +84,8 @@ impl CookieSettings {
     /// The value in the request's `Cookie` headers, or `None`; an empty value counts as absent.
     ///
     /// # Errors
-    /// [`CookieError::Duplicate`] if the name comes twice: any rule for choosing one is a rule somebody else does not share.
-    /// [`CookieError::InvalidValue`] if the value is not visible ASCII.
+    /// [`CookieError::Duplicate`] if the name comes twice: any rule for choosing one is a rule somebody else
+    /// does not share. [`CookieError::InvalidValue`] if the value is not visible ASCII.
     pub fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, CookieError> {
         let mut found: Option<&[u8]> = None;
         for header in headers.get_all(header::COOKIE) {
@@ -105,12 +107,12 @@ impl CookieSettings {
         }
     }
 
-    /// The `Set-Cookie` value that stores `value`, marked sensitive. Without `max_age` the cookie ends with the browser's session;
-    /// more than 400 days are cut to 400, as browsers do.
+    /// The `Set-Cookie` value that stores `value`, marked sensitive. Without `max_age` the cookie ends with the
+    /// browser's session; more than 400 days are cut to 400, as browsers do.
     ///
     /// # Errors
-    /// [`CookieError::InvalidName`], [`CookieError::InvalidValue`] for an empty value or a byte that a cookie cannot carry,
-    /// [`CookieError::TooLong`] above 4096 bytes.
+    /// [`CookieError::InvalidName`], [`CookieError::InvalidValue`] for an empty value or a byte that a cookie
+    /// cannot carry, [`CookieError::TooLong`] above 4096 bytes.
     pub fn write(&self, value: &Secret, max_age: Option<Duration>) -> Result<HeaderValue, CookieError> {
         let value = value.expose();
         let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2B | 0x2D..=0x3A | 0x3C..=0x5B | 0x5D..=0x7E);
@@ -126,7 +128,8 @@ impl CookieSettings {
         Ok(self.header(value, max_age))
     }
 
-    /// The `Set-Cookie` value that removes the cookie, with the same attributes: browsers ignore a removal that differs.
+    /// The `Set-Cookie` value that removes the cookie, with the same attributes: browsers ignore a removal that
+    /// differs.
     ///
     /// # Errors
     /// [`CookieError::InvalidName`].

@@ -1,6 +1,7 @@
 //! What operators are told: one vocabulary of security events, and the port that receives them.
 //!
-//! An observer only listens: it runs on the request's task, so it must return at once and must not panic. It never sees a token.
+//! An observer only listens: it runs on the request's task, so it must return at once and must not panic. It
+//! never sees a token.
 
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ pub enum Event {
         /// Time since the rotation.
         since_rotation: Duration,
     },
-    /// One generation was repeated more often than any honest client does; the request was refused, nothing was revoked.
+    /// One generation was repeated more often than any honest client does; the request was refused, nothing was
+    /// revoked.
     GraceCap {
         /// The login.
         record: TokenId,
@@ -36,7 +38,8 @@ pub enum Event {
         /// The login.
         record: TokenId,
     },
-    /// The pair derived for a repeat does not match the record: the record was edited, or a key was exchanged under it.
+    /// The pair derived for a repeat does not match the record: the record was edited, or a key was exchanged
+    /// under it.
     Inconsistent {
         /// The login.
         record: TokenId,

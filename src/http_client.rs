@@ -1,7 +1,7 @@
 //! The port to a plain HTTP client: any `Service<Request<Full<Bytes>>>`.
 //!
-//! Give it a client that follows no redirects: a token endpoint's redirect would carry the client's secret elsewhere. It must not
-//! carry the layer whose tokens it fetches.
+//! Give it a client that follows no redirects: a token endpoint's redirect would carry the client's secret
+//! elsewhere. It must not carry the layer whose tokens it fetches.
 
 use std::{fmt, future::poll_fn, sync::Arc};
 

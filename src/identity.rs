@@ -1,7 +1,7 @@
 //! Who is calling, and what proves it.
 //!
-//! A layer leaves exactly one thing in the request's extensions, an [`AuthContext`]. It has no type parameter, so that a guard, a
-//! logger and a handler read the same one; [`Auth<I>`] is the typed view of it.
+//! A layer leaves exactly one thing in the request's extensions, an [`AuthContext`]. It has no type parameter,
+//! so that a guard, a logger and a handler read the same one; [`Auth<I>`] is the typed view of it.
 
 use std::{
     any::{Any, TypeId},
@@ -63,8 +63,9 @@ struct Principal {
 
 /// The caller: an identity, and the evidence for it.
 ///
-/// As an axum extractor it answers 401 with the layer's challenges when the request is anonymous, and a loud 500 when no layer with this
-/// identity type is in front. `Option<Auth<I>>` is `None` for an anonymous request only.
+/// As an axum extractor it answers 401 with the layer's challenges when the request is anonymous, and a loud
+/// 500 when no layer with this identity type is in front. `Option<Auth<I>>` is `None` for an anonymous request
+/// only.
 pub struct Auth<I> {
     identity: Arc<I>,
     details: Details,
@@ -186,8 +187,9 @@ impl AuthContext {
         }
     }
 
-    /// The refusal of an anonymous request, with the layer's challenges.
-    pub(crate) fn missing_credential(&self) -> Rejection {
+    /// The refusal of an anonymous request, with the layer's challenges, for a service that lets some of them
+    /// through.
+    pub fn missing_credential(&self) -> Rejection {
         Rejection::new(RejectionKind::MissingCredential, Reason::Absent)
             .challenged(Arc::clone(&self.challenges), None)
     }
@@ -228,8 +230,9 @@ impl<I> Auth<I> {
         self.details.downcast_ref()
     }
 
-    /// A 403 `insufficient_scope` (RFC 6750 §3.1) on the presented scheme, for a check of your own. `scope` names what is missing
-    /// and must be scope words (RFC 6749 §3.3); anything else is left out of the challenge.
+    /// A 403 `insufficient_scope` (RFC 6750 §3.1) on the presented scheme, for a check of your own. `scope`
+    /// names what is missing and must be scope words (RFC 6749 §3.3); anything else is left out of the
+    /// challenge.
     pub fn insufficient_scope(&self, scope: Option<&'static str>) -> Rejection {
         Rejection::new(RejectionKind::InsufficientScope, Reason::NotPermitted)
             .challenged(Arc::clone(&self.challenges), Some(self.presented))

@@ -1,10 +1,11 @@
 //! Named 32-byte keys, and a separate sub-key for every use.
 //!
-//! A ring has one current key, under which new values are made, and any number of others that only check old ones. To rotate, give every node the new key
-//! with [`KeyRing::verify_only`] first, then make it the current one, and [`KeyRing::retire`] the old when nothing names it any longer.
+//! A ring has one current key, under which new values are made, and any number of others that only check old
+//! ones. To rotate, give every node the new key with [`KeyRing::verify_only`] first, then make it the current
+//! one, and [`KeyRing::retire`] the old when nothing names it any longer.
 //!
-//! A key that a value names and the ring has never heard of is a fault of the roll-out, so the value *could not be checked*;
-//! a retired key makes it invalid.
+//! A key that a value names and the ring has never heard of is a fault of the roll-out, so the value *could not
+//! be checked*; a retired key makes it invalid.
 
 use std::fmt;
 
@@ -84,7 +85,8 @@ impl Key {
         if crc32fast::hash(body).to_be_bytes() != *check {
             return Err(KeyError::Malformed);
         }
-        // 32 random bytes hold fewer than 16 different values once in 10^16 draws; "aaaa…" and a repeated word always do.
+        // 32 random bytes hold fewer than 16 different values once in 10^16 draws; "aaaa…" and a repeated word
+        // always do.
         let mut seen = [false; 256];
         bytes.iter().for_each(|byte| seen[usize::from(*byte)] = true);
         if seen.iter().filter(|seen| **seen).count() < 16 {
@@ -109,7 +111,8 @@ impl Key {
         self.id
     }
 
-    /// The key for one use (HKDF-SHA-256, RFC 5869, with `label` as info): a leak through one use opens no other.
+    /// The key for one use (HKDF-SHA-256, RFC 5869, with `label` as info): a leak through one use opens no
+    /// other.
     pub(crate) fn sub_key(&self, label: &'static str) -> Zeroizing<[u8; 32]> {
         let mut out = Zeroizing::new([0; 32]);
         Hkdf::<Sha256>::new(None, self.bytes.as_slice())
@@ -140,7 +143,8 @@ impl KeyRing {
         self
     }
 
-    /// Values that name this key are invalid from now on. It wins over a key of that name in the ring.
+    /// Values that name this key are invalid from now on, the ring's own keys included: retire the current one,
+    /// and all that is made from now on is invalid.
     #[must_use]
     pub fn retire(mut self, id: KeyId) -> Self {
         self.retired.push(id);

@@ -37,8 +37,10 @@ mod axum;
 
 pub mod docs;
 
+#[cfg(feature = "axum")]
+pub use self::axum::Require;
 pub use identity::Auth;
-pub use inbound::{AuthLayer, Require};
+pub use inbound::AuthLayer;
 pub use outbound::{BodyTokenFetcher, TokenInjectLayer, TokenPipeline};
 pub use store::MemoryStore;
 pub use token::{TokenPolicy, TokenService};

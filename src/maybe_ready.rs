@@ -1,6 +1,7 @@
 //! An answer that is there already, or a future that will have it.
 //!
-//! What is asked on every request answers [`MaybeReady::Now`] from memory, through a trait object, without allocating a future.
+//! What is asked on every request answers [`MaybeReady::Now`] from memory, through a trait object, without
+//! allocating a future.
 
 use std::{fmt, future::Future, pin::Pin};
 

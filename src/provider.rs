@@ -1,7 +1,8 @@
 //! The port between the outbound layer and whatever has tokens.
 //!
 //! 1. A [`Lease`] is a finished header value and the generation of the token in it.
-//! 2. A provider that holds a fresh token answers at once, without a lock; otherwise it waits for one fetch that all callers share.
+//! 2. A provider that holds a fresh token answers at once, without a lock; otherwise it waits for one fetch
+//!    that all callers share.
 //! 3. After a 401 the layer asks for something newer than the lease that was rejected, never for "a refresh".
 
 use std::{
@@ -32,16 +33,19 @@ pub trait TokenProvider: Send + Sync + 'static {
     /// A token to send now.
     fn lease(&self) -> MaybeReady<Result<Arc<Lease>, TokenError>>;
 
-    /// After a 401 for `rejected`: a lease of a later generation with another text, or `None` if there is none worth sending.
+    /// After a 401 for `rejected`: a lease of a later generation with another text, or `None` if there is none
+    /// worth sending.
     ///
-    /// Once polled, the fetch must go on by itself: a request that cannot be repeated polls it once and does not wait.
+    /// Once polled, the fetch must go on by itself: a request that cannot be repeated polls it once and does
+    /// not wait.
     ///
     /// # Errors
     /// [`TokenError`] if getting a newer one failed.
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>>;
 }
 
-/// No token could be had. The text names the step, the kind of failure and the status; it holds nothing that an endpoint answered.
+/// No token could be had. The text names the step, the kind of failure and the status; it holds nothing that an
+/// endpoint answered.
 #[derive(Clone)]
 pub struct TokenError {
     kind: TokenErrorKind,

@@ -23,7 +23,7 @@ impl std::error::Error for RandomError {}
 #[allow(clippy::disallowed_methods)] // the one place
 pub(crate) fn bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, RandomError> {
     let mut out = Zeroizing::new([0; N]);
-    // The cause is an OS error number and tells the caller nothing that he could act on.
+    // The cause is an OS error number and tells the caller nothing to act on.
     getrandom::fill(out.as_mut_slice()).map_err(|_no_entropy| RandomError)?;
     Ok(out)
 }

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 /// A secret text.
 ///
-/// It has no `Display`, its `Debug` shows nothing of the text, equality takes the same time wherever the texts differ, and the memory is
-/// wiped on drop. The length is no secret.
+/// It has no `Display`, its `Debug` shows nothing of the text, equality takes the same time wherever the texts
+/// differ, and the memory is wiped on drop. The length is no secret.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -24,7 +24,7 @@ impl Secret {
     }
 }
 
-/// Thirty-two secret bytes: a nonce, a key of a record. Shown and compared like [`Secret`].
+/// Thirty-two secret bytes: a nonce, a key of a record. Shown like [`Secret`]; there is no equality.
 #[derive(Clone)]
 pub struct SecretBytes(Zeroizing<[u8; 32]>);
 

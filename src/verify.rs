@@ -1,7 +1,8 @@
 //! The port between a layer and whatever knows credentials.
 //!
 //! 1. A verifier says from the text alone whether a credential is its own; exactly one verifies it.
-//! 2. It answers with an identity, or with *invalid*, or with *could not check*; never with two of them mixed up.
+//! 2. It answers with an identity, or with *invalid*, or with *could not check*; never with two of them mixed
+//!    up.
 //! 3. An absent credential never reaches it.
 
 use std::{any::Any, error::Error, fmt, sync::Arc};
@@ -66,7 +67,8 @@ pub trait UserLookup: Send + Sync + 'static {
     /// The identity that handlers see.
     type User: Send + Sync + 'static;
 
-    /// The user; `None` if there is none or it is not active. An error means "could not check" and becomes a 503.
+    /// The user; `None` if there is none or it is not active. An error means "could not check" and becomes a
+    /// 503.
     fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<Self::User>>, BoxError>>;
 }
 
@@ -136,7 +138,8 @@ impl fmt::Debug for Attempt<'_> {
 // ===== impl Verified =====
 
 impl<I> Verified<I> {
-    /// An identity with its evidence; `details` are for those who know their type, `Arc::new(())` if there are none.
+    /// An identity with its evidence; `details` are for those who know their type, `Arc::new(())` if there are
+    /// none.
     pub fn new(identity: Arc<I>, evidence: Evidence, details: Details) -> Self {
         Self { identity, details, evidence }
     }

@@ -1,11 +1,10 @@
-//! `Auth<I>`, `Option<Auth<I>>` and `Require<P>` as arguments of a handler.
+//! `Auth<I>` and `Option<Auth<I>>` as arguments of a handler.
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use crate::{
     identity::{Auth, AuthContext},
-    inbound::{Permission, Require},
     problem::{Reason, Rejection, RejectionKind},
 };
 
@@ -33,26 +32,14 @@ where
     }
 }
 
-impl<S, P> FromRequestParts<S> for Require<P>
-where
-    S: Sync,
-    P: Permission,
-{
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        let auth: Auth<P::Identity> = known(parts)?;
-        if P::granted(&auth) { Ok(Self::proven()) } else { Err(auth.insufficient_scope(P::SCOPE)) }
-    }
-}
-
 /// A caller, or 401.
-fn known<I: Send + Sync + 'static>(parts: &Parts) -> Result<Auth<I>, Rejection> {
+pub(super) fn known<I: Send + Sync + 'static>(parts: &Parts) -> Result<Auth<I>, Rejection> {
     let (context, auth) = present(parts)?;
     auth.ok_or_else(|| context.missing_credential())
 }
 
-/// A layer with this identity type, or a loud 500: a handler that asks for a caller must never run unguarded by mistake.
+/// A layer with this identity type, or a loud 500: a handler that asks for a caller must never run unguarded by
+/// mistake.
 fn present<I: Send + Sync + 'static>(parts: &Parts) -> Result<(&AuthContext, Option<Auth<I>>), Rejection> {
     let identity = std::any::type_name::<I>();
     let missing = || Rejection::new(RejectionKind::LayerMissing, Reason::LayerMissing);

@@ -2,3 +2,6 @@
 
 mod extract;
 mod reply;
+mod require;
+
+pub use require::Require;

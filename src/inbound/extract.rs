@@ -22,7 +22,8 @@ pub(super) struct Sources {
 
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// The `Authorization` header with one of these schemes, and the position of the first of them among the challenges.
+    /// The `Authorization` header with one of these schemes, and the position of the first of them among the
+    /// challenges.
     Header {
         schemes: Vec<String>,
         position: u8,
@@ -117,7 +118,8 @@ enum FromHeader<'a> {
     Nothing,
 }
 
-/// `scheme SP b64token` (RFC 6750 §2.1), one space, one header. The scheme's case does not matter (RFC 9110 §11.1).
+/// `scheme SP b64token` (RFC 6750 §2.1), one space, one header. The scheme's case does not matter (RFC 9110
+/// §11.1).
 fn from_header<'a>(schemes: &'a [String], headers: &'a HeaderMap) -> FromHeader<'a> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {

@@ -1,7 +1,5 @@
 //! Rights: what a known caller may do.
 
-use std::{fmt, marker::PhantomData};
-
 use crate::identity::Auth;
 
 /// A right that a caller has or has not.
@@ -32,22 +30,4 @@ pub trait Permission: 'static {
 
     /// Whether the caller has the right.
     fn granted(auth: &Auth<Self::Identity>) -> bool;
-}
-
-/// Proof that the caller has the right `P`: an axum extractor. Anonymous callers get 401, others without the right 403.
-///
-/// There is no `Option<Require<P>>`: a handler that goes on without the right asks the identity itself.
-pub struct Require<P>(PhantomData<fn() -> P>);
-
-impl<P> Require<P> {
-    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "made by extractors only"))]
-    pub(crate) const fn proven() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<P> fmt::Debug for Require<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Require")
-    }
 }

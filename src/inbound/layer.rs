@@ -45,7 +45,8 @@ pub struct AuthLayerBuilder<I, R = ProblemReply> {
 // ===== impl AuthLayer =====
 
 impl<I: Send + Sync + 'static> AuthLayer<I> {
-    /// Starts from the defaults: the `Authorization` header with the schemes `Bearer` and `Token`, a credential required.
+    /// Starts from the defaults: the `Authorization` header with the schemes `Bearer` and `Token`, a credential
+    /// required.
     #[allow(clippy::new_ret_no_self)] // a layer that exists is valid; this is where its settings begin
     pub fn new(verifier: impl Verify<Identity = I>) -> AuthLayerBuilder<I> {
         AuthLayerBuilder {
@@ -92,9 +93,11 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         self
     }
 
-    /// The accepted schemes of the `Authorization` header, as challenges name them; compared without regard to case. Default `Bearer`, `Token`.
+    /// The accepted schemes of the `Authorization` header, as challenges name them; compared without regard to
+    /// case. Default `Bearer`, `Token`.
     ///
-    /// By default the header is asked before all cookies; called after [`cookie`](Self::cookie), it is asked after all of them.
+    /// By default the header is asked before all cookies; called after [`cookie`](Self::cookie), it is asked
+    /// after all of them.
     pub fn schemes<T: Into<String>>(mut self, schemes: impl IntoIterator<Item = T>) -> Self {
         self.schemes = Some(schemes.into_iter().map(Into::into).collect());
         self.cookies_first = !self.cookies.is_empty();
@@ -107,10 +110,12 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         self
     }
 
-    /// Also reads this cookie: a name, which gets the `__Host-` prefix, or [`CookieSettings`]. Several cookies are tried in turn until one verifies.
+    /// Also reads this cookie: a name, which gets the `__Host-` prefix, or [`CookieSettings`]. Several cookies
+    /// are tried in turn until one verifies.
     ///
-    /// A request that may change something and is authenticated by a cookie needs `Sec-Fetch-Site: same-origin`, else it is answered with 403.
-    /// Browsers send that header to `https` and to `localhost` only.
+    /// A request that may change something and is authenticated by a cookie needs `Sec-Fetch-Site:
+    /// same-origin`, else it is answered with 403. Browsers send that header to `https` and to `localhost`
+    /// only.
     pub fn cookie(mut self, cookie: impl Into<CookieSettings>) -> Self {
         self.cookies.push(cookie.into());
         self
@@ -122,14 +127,16 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         self
     }
 
-    /// Treats an invalid credential like none. Needs [`optional`](Self::optional). A handler then cannot tell a guest from a user whose
-    /// login has just ended. A malformed credential and one that could not be checked are refused all the same.
+    /// Treats an invalid credential like none. Needs [`optional`](Self::optional). A handler then cannot tell a
+    /// guest from a user whose login has just ended. A malformed credential and one that could not be checked
+    /// are refused all the same.
     pub fn danger_invalid_as_anonymous(mut self) -> Self {
         self.invalid_as_anonymous = true;
         self
     }
 
-    /// Answers 401 to an `Authorization` header with a scheme that is not configured. By default such a header is somebody else's and counts as absent.
+    /// Answers 401 to an `Authorization` header with a scheme that is not configured. By default such a header
+    /// is somebody else's and counts as absent.
     pub fn refuse_foreign_schemes(mut self) -> Self {
         self.refuse_foreign = true;
         self
@@ -147,8 +154,8 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
         self
     }
 
-    /// Makes every answer of the layer with this [`MakeReply`](crate::problem::MakeReply), for instance a closure
-    /// `Fn(&Rejection, Response<Bytes>) -> Response<B>`. With one, any response body works.
+    /// Makes every answer of the layer with this [`MakeReply`](crate::problem::MakeReply), for instance a
+    /// closure `Fn(&Rejection, Response<Bytes>) -> Response<B>`. With one, any response body works.
     pub fn reject_with<T>(self, maker: T) -> AuthLayerBuilder<I, T> {
         AuthLayerBuilder {
             authenticators: self.authenticators,

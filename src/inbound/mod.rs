@@ -1,12 +1,15 @@
 //! Who may come in: a layer for any `Service<http::Request<B>>`.
 //!
-//! 1. **Extract.** The layer looks in its sources, in the order of the configuration. A scheme, header or cookie name of ours decides that a credential is
-//!    ours; the first source that presents one decides, also when it turns out invalid. Cookie names are tried until one verifies.
-//! 2. **Verify.** Exactly one authenticator recognises the text and verifies it. A text that nobody recognises is an invalid credential.
+//! 1. **Extract.** The layer looks in its sources, in the order of the configuration. A scheme, header or
+//!    cookie name of ours decides that a credential is ours; the first source that presents one decides, also
+//!    when it turns out invalid. Cookie names are tried until one verifies.
+//! 2. **Verify.** Exactly one authenticator recognises the text and verifies it. A text that nobody recognises
+//!    is an invalid credential.
 //! 3. **Admit.** The request goes on with one [`AuthContext`](crate::identity::AuthContext) in its extensions.
-//! 4. **Reject.** Absent (401), malformed (400), invalid (401), cross-site (403) and "could not check" (503) are answered by the layer itself; the inner service is
-//!    not polled, and its error type stays as it is.
-//! 5. **Settle.** Answers to requests with a cookie credential become `private`, unless the handler said otherwise, and say what they vary by.
+//! 4. **Reject.** Absent (401), malformed (400), invalid (401), cross-site (403) and "could not check" (503)
+//!    are answered by the layer itself; the inner service is not called, and its error type stays as it is.
+//! 5. **Settle.** Answers to cookie credentials become `private`, unless the handler set `Cache-Control`; they,
+//!    and every answer of an optional layer, get `Vary`.
 //!
 //! ```
 //! use http::{Request, Response, header::AUTHORIZATION};
@@ -65,6 +68,6 @@ mod settle;
 mod verify;
 
 pub use future::ResponseFuture;
-pub use guard::{Permission, Require};
+pub use guard::Permission;
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use service::AuthService;

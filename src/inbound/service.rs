@@ -71,7 +71,8 @@ where
             }
             Verdict::Refused(rejection) => ResponseFuture::rejected(reject(rejection, &*self.maker)),
             Verdict::Waiting(waiting) => {
-                // The service that was polled ready leaves with the request; the clone that stays has to be polled first.
+                // The service that was polled ready leaves with the request; the clone that stays has to be
+                // polled first.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let (door, maker) = (Arc::clone(&self.door), Arc::clone(&self.maker));

@@ -1,8 +1,9 @@
 //! The way back: what an answer to an authenticated request must say to caches.
 //!
-//! A shared cache must not keep the answer to a request with `Authorization` unless that answer allows it (RFC 9111 §3.5), so for header
-//! credentials nothing has to be added. Of cookies it knows nothing, so those answers become `private`. Where anonymous
-//! visitors are welcome, every answer depends on whether a credential was sent, and says so in `Vary`.
+//! A shared cache must not keep the answer to a request with `Authorization` unless that answer allows it (RFC
+//! 9111 §3.5), so for header credentials nothing has to be added. Of cookies it knows nothing, so those answers
+//! become `private`. Where anonymous visitors are welcome, every answer depends on whether a credential was
+//! sent, and says so in `Vary`.
 
 use http::{
     HeaderMap, HeaderValue,

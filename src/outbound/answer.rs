@@ -16,7 +16,8 @@ use crate::{
 const LIFETIME_MAX: f64 = 100.0 * 365.25 * 86_400.0;
 pub(super) const LIFETIME_FALLBACK: Duration = Duration::from_secs(5 * 60);
 
-/// The names under which an answer holds its parts: a member, or a JSON pointer (RFC 6901) if it starts with `/`.
+/// The names under which an answer holds its parts: a member, or a JSON pointer (RFC 6901) if it starts with
+/// `/`.
 #[derive(Debug, Clone)]
 pub(super) struct Fields {
     pub(super) token: String,

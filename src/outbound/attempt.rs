@@ -42,8 +42,8 @@ where
         response.status() == StatusCode::UNAUTHORIZED
     }
 
-    /// Gets a newer token and sends the request with it, once. If there is none, or the request cannot be repeated, the rejection
-    /// is the answer.
+    /// Gets a newer token and sends the request with it, once. If there is none, or the request cannot be
+    /// repeated, the rejection is the answer.
     pub(super) async fn renew(self, rejected: Response<RB>) -> Result<Response<RB>, InjectError> {
         let newer = self.rules.provider.newer_than(&self.lease).wait();
         let Some(again) = self.again else {
@@ -71,7 +71,8 @@ where
     }
 }
 
-/// Only a success shows that somebody has looked at the token and liked it: a gateway's 503 or a limiter's 429 does not.
+/// Only a success shows that somebody has looked at the token and liked it: a gateway's 503 or a limiter's 429
+/// does not.
 fn note_acceptance(lease: &Lease, status: StatusCode) {
     if status.is_success() || status.is_redirection() {
         lease.mark_accepted();

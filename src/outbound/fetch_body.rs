@@ -14,7 +14,8 @@ use crate::provider::TokenError;
 
 /// Posts a form or a JSON object and reads the token from the JSON object that comes back.
 ///
-/// Without settings it reads the members of RFC 6749 §5.1: `access_token`, `token_type`, `expires_in`, `refresh_token`, `scope`.
+/// Without settings it reads the members of RFC 6749 §5.1: `access_token`, `token_type`, `expires_in`,
+/// `refresh_token`, `scope`.
 pub type BodyTokenFetcher = HttpTokenFetcher<FromBody>;
 
 /// Reads a JSON object.
@@ -36,7 +37,8 @@ impl BodyTokenFetcher {
         self
     }
 
-    /// Where the answer holds the token: a member, or a JSON pointer (RFC 6901) if it starts with `/`. Default `access_token`.
+    /// Where the answer holds the token: a member, or a JSON pointer (RFC 6901) if it starts with `/`. Default
+    /// `access_token`.
     pub fn token_at(mut self, field: impl Into<String>) -> Self {
         self.reader.fields.token = field.into();
         self

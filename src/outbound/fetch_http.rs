@@ -32,7 +32,9 @@ pub(super) mod sealed {
 }
 
 /// Fetches a token over HTTP: as [`BodyTokenFetcher`](super::BodyTokenFetcher) from the body of the answer, as
-/// [`HeaderTokenFetcher`](super::HeaderTokenFetcher) from a header. Only 2xx answers are read; redirects are refused.
+/// [`HeaderTokenFetcher`](super::HeaderTokenFetcher) from a header. Only 2xx answers are read; redirects are
+/// refused. Requests say `Accept: application/json` unless that header is set; of one header, and of `json` and
+/// `form`, the last one counts.
 #[derive(Clone)]
 #[must_use]
 pub struct HttpTokenFetcher<R> {
@@ -91,7 +93,8 @@ impl<R> HttpTokenFetcher<R> {
         self
     }
 
-    /// The longest life of the token. Without it, and if the answer names none, a token is used for five minutes.
+    /// The longest life of the token. Without it, and if the answer names none, a token is used for five
+    /// minutes.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self

@@ -1,7 +1,8 @@
 //! One fetch for all who wait.
 //!
-//! The fetch runs as a task of its own, bounded by its deadline: a caller that goes away, even the last one, neither stops nor
-//! spoils it. Who comes while it runs waits for the same result, good or bad; a bad one is not kept.
+//! The fetch runs as a task of its own, bounded by its deadline: a caller that goes away, even the last one,
+//! neither stops nor spoils it. Who comes while it runs waits for the same result, good or bad; a bad one is
+//! not kept.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -42,7 +43,8 @@ impl Parts {
                 Boarding::InVain => return None,
                 Boarding::Flight(number, flight) => (number, flight),
             };
-            // The task has its own deadlines, but it is driven by the runtime of whoever started it, which may stand still.
+            // The task has its own deadlines, but it is driven by the runtime of whoever started it, which may
+            // stand still.
             let longest = self.fetch_timeout.saturating_mul(self.steps[step].depth);
             let landed = time::timeout(longest, flight).await.unwrap_or_else(|_elapsed| {
                 self.abandon(step, number);
@@ -78,7 +80,8 @@ impl Parts {
         let blamed =
             current.as_ref().filter(|held| rejected.is_some_and(|old| held.generation() == old.generation()));
         if let Some(held) = blamed {
-            // A token that was fetched for a rejected one and is refused itself, at once and always, is not the cause.
+            // A token that was fetched for a rejected one and is refused itself, at once and always, is not the
+            // cause.
             let never_worked = held.for_rejected && !held.lease.was_accepted();
             if never_worked && self.clock.monotonic().since(held.received) < self.rejection_cooldown {
                 return Boarding::InVain;

@@ -20,8 +20,8 @@ pin_project! {
     /// Response future of [`TokenInject`](super::TokenInject).
     ///
     /// # Cancel safety
-    /// Dropping it drops the inner service's future, or the request if it waits for a token. A token fetch that was begun goes on for
-    /// the others.
+    /// Dropping it drops the inner service's future, or the request if it waits for a token. A token fetch that
+    /// was begun goes on for the others.
     pub struct ResponseFuture<S, R, B, RB>
     where
         S: Service<Request<B>>,

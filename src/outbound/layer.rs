@@ -31,7 +31,8 @@ pub struct TokenInjectLayerBuilder<R = EmptyOnly> {
 // ===== impl TokenInjectLayer =====
 
 impl TokenInjectLayer {
-    /// Starts from the defaults: no origin is allowed, a header that is there stays, requests with an empty body are repeated after a 401.
+    /// Starts from the defaults: no origin is allowed, a header that is there stays, requests with an empty
+    /// body are repeated after a 401.
     #[allow(clippy::new_ret_no_self)] // a layer that exists is valid; this is where its settings begin
     pub fn new(provider: impl TokenProvider) -> TokenInjectLayerBuilder {
         TokenInjectLayerBuilder {
@@ -61,8 +62,9 @@ impl<R> fmt::Debug for TokenInjectLayer<R> {
 // ===== impl TokenInjectLayerBuilder =====
 
 impl<R> TokenInjectLayerBuilder<R> {
-    /// Sends the token to this origin: `https://api.example.com`, perhaps with a port. At least one is needed; requests to any other pass
-    /// without a token, and so do requests whose URI has no authority, as generated gRPC clients send them.
+    /// Sends the token to this origin: `https://api.example.com`, perhaps with a port. At least one is needed;
+    /// requests to any other pass without a token, and so do requests whose URI has no authority, as generated
+    /// gRPC clients send them.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
         self
@@ -80,7 +82,8 @@ impl<R> TokenInjectLayerBuilder<R> {
         self
     }
 
-    /// How requests can be repeated after a 401: [`EmptyOnly`], [`Cloned`](super::Cloned) or [`Never`](super::Never).
+    /// How requests can be repeated after a 401: [`EmptyOnly`], [`Cloned`](super::Cloned) or
+    /// [`Never`](super::Never).
     pub fn replay<T>(self, replay: T) -> TokenInjectLayerBuilder<T> {
         TokenInjectLayerBuilder {
             provider: self.provider,

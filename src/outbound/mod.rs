@@ -1,13 +1,16 @@
 //! With which token requests go out: pipelines that fetch tokens, and a layer that attaches them.
 //!
 //! 1. A request to an origin that is not allowed passes untouched, without a token.
-//! 2. A fresh token is attached without a lock and without I/O. Otherwise one fetch serves all who wait; dropping one of them, or all, does not stop it.
-//! 3. An answer of 401 makes the provider get something newer than the lease that was rejected. The request is repeated at most once, and only if that
-//!    succeeds, the new token differs, and the body can be sent again; otherwise the 401 is the answer.
+//! 2. A fresh token is attached without a lock and without I/O. Otherwise one fetch serves all who wait;
+//!    dropping one of them, or all, does not stop it.
+//! 3. An answer of 401 makes the provider get something newer than the lease that was rejected. The request is
+//!    repeated at most once, and only if that succeeds, the new token differs, and the body can be sent again;
+//!    otherwise the 401 is the answer.
 //! 4. A token that cannot be had is an error. The request is not sent without it.
-//! 5. Redirects are followed outside the layer, or not at all: a client below it that follows them would carry a token in a header of
-//!    your own to wherever the answer points.
-//! 6. Fetches run on the tokio runtime that polls the request. It must have its timer enabled (`enable_time`), else that poll panics.
+//! 5. Redirects are followed outside the layer, or not at all: a client below it that follows them would carry
+//!    a token in a header of your own to wherever the answer points.
+//! 6. Fetches run on the tokio runtime that polls the request. It must have its timer enabled (`enable_time`),
+//!    else that poll panics.
 //!
 //! ```no_run
 //! use std::time::Duration;

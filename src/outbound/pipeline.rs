@@ -159,8 +159,8 @@ impl fmt::Debug for Parts {
 // ===== impl TokenPipelineBuilder =====
 
 impl TokenPipelineBuilder {
-    /// The client that token requests are sent with. It must not follow redirects, must not carry the layer whose tokens it fetches,
-    /// and its errors must hold no secrets: they become the causes of ours.
+    /// The client that token requests are sent with. It must not follow redirects, must not carry the layer
+    /// whose tokens it fetches, and its errors must hold no secrets: they become the causes of ours.
     pub fn http(mut self, client: HttpClient) -> Self {
         self.http = Some(client);
         self
@@ -178,7 +178,8 @@ impl TokenPipelineBuilder {
         self
     }
 
-    /// After a rejected token, fetches this step anew and every one that depends on it. By default the last step only.
+    /// After a rejected token, fetches this step anew and every one that depends on it. By default the last
+    /// step only.
     pub fn refresh_from(mut self, step: impl Into<String>) -> Self {
         self.refresh_from = Some(step.into());
         self
@@ -216,8 +217,8 @@ impl TokenPipelineBuilder {
         self
     }
 
-    /// How long a token that replaced a rejected one, and was rejected itself before it ever worked, is kept before it is
-    /// fetched again: it is not the cause then. Default 5 s.
+    /// How long a token that replaced a rejected one, and was rejected itself before it ever worked, is kept
+    /// before it is fetched again: it is not the cause then. Default 5 s.
     pub fn rejection_cooldown(mut self, cooldown: Duration) -> Self {
         self.rejection_cooldown = cooldown;
         self

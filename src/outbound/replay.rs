@@ -22,7 +22,8 @@ pub struct EmptyOnly;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cloned;
 
-/// Repeats nothing: a 401 still makes the provider get a new token, and is returned. Keeps nothing of a request.
+/// Repeats nothing: a 401 still makes the provider get a new token, and is returned. Keeps nothing of a
+/// request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Never;
 

@@ -15,7 +15,8 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Whether the request shall carry our token: it goes to an allowed origin, and brings no header that stays.
+    /// Whether the request shall carry our token: it goes to an allowed origin, and brings no header that
+    /// stays.
     pub(super) fn apply_to<B>(&self, request: &Request<B>) -> bool {
         self.origins.iter().any(|origin| origin.matches(request.uri()))
             && (self.replace_existing || !request.headers().contains_key(self.provider.header()))

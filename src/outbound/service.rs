@@ -79,8 +79,8 @@ where
             }
             MaybeReady::Now(Err(error)) => ResponseFuture::failed(InjectError::Token(error)),
             MaybeReady::Later(lease) => {
-                // A fetch may take long: what the readied service has reserved is given back, and asked for again when there is a token.
-                // The fetch itself may need it, if both go through one limit.
+                // A fetch may take long: what the readied service has reserved is given back, and asked for
+                // again when there is a token. The fetch itself may need it, if both go through one limit.
                 let mut service = self.inner.clone();
                 self.inner = service.clone();
                 let (rules, replay) = (Arc::clone(&self.rules), self.replay.clone());

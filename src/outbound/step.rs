@@ -110,7 +110,7 @@ impl StepRequest {
         for (name, source) in &self.headers {
             check(name.is_some(), "header", "must have a header's name");
             let usable = !matches!(source, HeaderSource::Fixed(None));
-            check(usable, "header", "must have a value of visible ASCII");
+            check(usable, "header", "must have a value of printable ASCII");
         }
         faults
     }

@@ -28,7 +28,8 @@ impl AccessToken {
     /// A token.
     ///
     /// # Errors
-    /// [`TokenErrorKind::Malformed`] unless the text is one or more characters of visible ASCII: nothing else can go into a header.
+    /// [`TokenErrorKind::Malformed`] unless the text is one or more characters of visible ASCII: nothing else
+    /// can go into a header.
     pub fn new(value: impl Into<Secret>) -> Result<Self, TokenError> {
         let value = value.into();
         if !is_visible(value.expose()) {
@@ -97,7 +98,8 @@ impl AccessToken {
         self.scope.as_deref()
     }
 
-    /// Everything else that the answer held, and every part that was named by a JSON pointer; it may hold secrets.
+    /// Everything else that the answer held, and every part that was named by a JSON pointer; it may hold
+    /// secrets.
     pub fn extra(&self) -> &Map<String, Value> {
         &self.extra
     }
@@ -144,8 +146,9 @@ pub(super) enum Prefix {
     None,
 }
 
-/// From when on a token that came at `received` is not sent any more: `margin` before its end, but never more than a tenth of its life,
-/// so that a short-lived one is usable. `round_trip` is how long its fetch took; half of that has passed on the way.
+/// From when on a token that came at `received` is not sent any more: `margin` before its end, but never more
+/// than a tenth of its life, so that a short-lived one is usable. `round_trip` is how long its fetch took; half
+/// of that has passed on the way.
 pub(super) fn deadline(
     received: Monotonic,
     life: Duration,

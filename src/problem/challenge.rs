@@ -49,8 +49,8 @@ impl Challenges {
         self.lines.get(usize::from(position)).map_or("", |line| &*line.scheme)
     }
 
-    /// Adds the challenges that belong to a refusal. `presented` is the scheme that the request used; it comes first, and alone
-    /// carries the `error`.
+    /// Adds the challenges that belong to a refusal. `presented` is the scheme that the request used; it comes
+    /// first, and alone carries the `error`.
     pub(crate) fn write(
         &self,
         headers: &mut HeaderMap,

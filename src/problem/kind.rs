@@ -123,7 +123,8 @@ impl RejectionKind {
         }
     }
 
-    /// The whole body: it depends on nothing but the kind. `about:blank` because the status says it all (RFC 9457 §4.2.1).
+    /// The whole body: it depends on nothing but the kind. `about:blank` because there is no page to name;
+    /// `code` is an extension member (RFC 9457 §3.2).
     pub(super) const fn body(self) -> &'static str {
         match self {
             Self::MissingCredential => {

@@ -1,8 +1,11 @@
 //! Refusals: why, with which status, and how they are written.
 //!
-//! 1. A [`Rejection`] says what went wrong ([`RejectionKind`] for the client, [`Reason`] for the log) and builds the whole answer.
-//! 2. The body is `application/problem+json` (RFC 9457): a stable `code`, and nothing that depends on the credential.
-//! 3. 400, 401 and 403 carry `WWW-Authenticate` challenges (RFC 6750 §3) unless the refusal has nothing to do with a credential.
+//! 1. A [`Rejection`] says what went wrong ([`RejectionKind`] for the client, [`Reason`] for the log) and
+//!    builds the whole answer.
+//! 2. The body is `application/problem+json` (RFC 9457): a stable `code`, and nothing that depends on the
+//!    credential.
+//! 3. 400, 401 and 403 carry `WWW-Authenticate` challenges (RFC 6750 §3) unless the refusal has nothing to do
+//!    with a credential.
 //! 4. The rejection itself is left in the response's extensions, for logging layers outside.
 //!
 //! ```

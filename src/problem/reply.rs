@@ -18,7 +18,8 @@ pub trait ReplyBody {
 
 /// Makes the whole answer to a refused request; `answer` is the one that would be given by default.
 ///
-/// Closures `Fn(&Rejection, Response<Bytes>) -> Response<B>` are makers too. See the docs of `.reject_with(…)` on the layer's builder.
+/// Closures `Fn(&Rejection, Response<Bytes>) -> Response<B>` are makers too. See the docs of `.reject_with(…)`
+/// on the layer's builder.
 pub trait MakeReply<B>: Send + Sync + 'static {
     /// Turns the default answer into the one to send.
     fn make(&self, rejection: &Rejection, answer: Response<Bytes>) -> Response<B>;

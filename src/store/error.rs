@@ -4,7 +4,8 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::error::BoxError;
 
-/// A store could not do what was asked. Nothing was changed, or, where a connection broke, it is unknown whether it was.
+/// A store could not do what was asked. Nothing was changed, or, where a connection broke, it is unknown
+/// whether it was.
 #[derive(Clone)]
 pub struct StoreError {
     kind: StoreErrorKind,

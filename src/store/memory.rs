@@ -16,12 +16,14 @@ use async_trait::async_trait;
 use super::{Epoch, Found, LoginRecord, Revocation, Rotation, StoreError, StoreErrorKind, TokenStore};
 use crate::{clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, text::TokenId};
 
-/// Logins that a full store purges before it takes a new one: enough to pay for many inserts, few enough to be quick.
+/// Logins that a full store purges before it takes a new one: enough to pay for many inserts, few enough to be
+/// quick.
 const PURGE_BATCH: usize = 256;
 
 /// Keeps logins in this process, for one machine and for tests. Clones share the logins.
 ///
-/// It holds 1 000 000 logins by default. A full store first removes what has ended and then refuses; it never removes a living login.
+/// It holds 1 000 000 logins by default. A full store first removes what has ended and then refuses; it never
+/// removes a living login.
 #[derive(Clone)]
 pub struct MemoryStore(Arc<Shared>);
 
@@ -78,12 +80,14 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    /// A panic under the lock cannot leave the index half changed: every step that can fail comes before the first change.
+    /// A panic under the lock cannot leave the index half changed: every step that can fail comes before the
+    /// first change.
     fn lock(&self) -> MutexGuard<'_, Index> {
         self.0.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes one record, if `change` says so. The caller's predicate and its columns are one step under the lock.
+    /// Changes one record, if `change` says so. The caller's predicate and its columns are one step under the
+    /// lock.
     fn update(&self, id: &TokenId, change: impl FnOnce(&mut LoginRecord, &SubjectRow) -> bool) -> bool {
         let mut index = self.lock();
         let rows = self.0.rows.pin();
@@ -259,7 +263,8 @@ impl Index {
         self.by_subject.range(from).take_while(move |(found, _)| *found == number).map(|(_, id)| *id)
     }
 
-    /// A subject without logins needs no epoch: whatever was issued to it is gone, and the next login starts a random one.
+    /// A subject without logins needs no epoch: whatever was issued to it is gone, and the next login starts a
+    /// random one.
     fn forget(&mut self, row: &Row, id: TokenId) {
         self.by_subject.remove(&(row.subject.number, id));
         if self.logins_of(row.subject.number).next().is_none() {

@@ -1,11 +1,13 @@
 //! Where logins rest: the port, the records, and the store in memory.
 //!
-//! 1. Every change is one atomic step that names the columns it writes and the state it expects: `rotate` changes a record only where the
-//!    generation is still the one that was read and nothing was revoked. There is no "put the record".
+//! 1. Every change is one atomic step that names the columns it writes and the state it expects: `rotate`
+//!    changes a record only where the generation is still the one that was read and nothing was revoked. There
+//!    is no "put the record".
 //! 2. What is gone stays gone: no operation creates a record but `insert`, and `insert` never replaces one.
-//! 3. "Never" is [`Timestamp::NEVER`](crate::clock::Timestamp::NEVER), not an absent value, so that the later of two ends is a plain maximum.
-//! 4. Every subject has an epoch, random at first, written with the first login and raised by `revoke_subject`. A login whose epoch is not the
-//!    subject's is dead, and so is one whose subject has none.
+//! 3. "Never" is [`Timestamp::NEVER`](crate::clock::Timestamp::NEVER), not an absent value, so that the later
+//!    of two ends is a plain maximum.
+//! 4. Every subject has an epoch, random at first, written with the first login and raised by `revoke_subject`.
+//!    A login whose epoch is not the subject's is dead, and so is one whose subject has none.
 //! 5. A store that cannot answer says so; it never answers "no such record" instead.
 
 mod digest;

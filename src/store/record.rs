@@ -13,8 +13,8 @@ use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::Se
 
 /// A login (a device): one record, however often it is refreshed.
 ///
-/// Handlers read it with [`Auth::record`](crate::identity::Auth::record). Digests, nonce and lineage key are seen by the stores of
-/// this crate only.
+/// Handlers read it with [`Auth::record`](crate::identity::Auth::record). Digests, nonce and lineage key are
+/// seen by the stores of this crate only.
 #[derive(Clone)]
 pub struct LoginRecord {
     pub(crate) id: TokenId,
@@ -62,7 +62,7 @@ pub struct Revocation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevokeReason {
-    /// The user, or the application in his name.
+    /// The user, or the application on the user's behalf.
     Logout,
     /// A used refresh token came back.
     Reuse,

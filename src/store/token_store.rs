@@ -48,7 +48,8 @@ pub struct Rotation {
 
 /// Keeps logins. The rules are in the module docs.
 ///
-/// Outside this crate a store can so far only wrap one of ours: a record cannot be taken apart or put together yet.
+/// Outside this crate a store can so far only wrap one of ours: a record cannot be taken apart or put together
+/// yet.
 ///
 /// No method has a default: each decides something that an attacker would like to have decided otherwise.
 ///
@@ -59,11 +60,12 @@ pub trait TokenStore: Send + Sync + 'static {
     /// The login and its subject's epoch, from a primary: what was acknowledged is seen.
     fn find(&self, id: &TokenId) -> MaybeReady<Result<Option<Found>, StoreError>>;
 
-    /// Adds a login. `record.epoch` is overwritten with the subject's epoch, or with `first` if the subject has none yet, which is
-    /// then written. `now` is for purging when the bound is reached.
+    /// Adds a login. `record.epoch` is overwritten with the subject's epoch, or with `first` if the subject has
+    /// none yet, which is then written. `now` is for purging when the bound is reached.
     ///
     /// # Errors
-    /// [`Conflict`](super::StoreErrorKind::Conflict) if the id is taken, [`Full`](super::StoreErrorKind::Full) at the bound.
+    /// [`Conflict`](super::StoreErrorKind::Conflict) if the id is taken, [`Full`](super::StoreErrorKind::Full)
+    /// at the bound.
     async fn insert(
         &self,
         record: LoginRecord,
@@ -71,13 +73,13 @@ pub trait TokenStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Arc<LoginRecord>, StoreError>;
 
-    /// Writes the columns of `rotation`, sets `confirmed = false` and `grace_hits = 0`, and takes the old refresh digest over as the
-    /// previous one: where the id exists, the generation is the expected one, nothing is revoked and the record's epoch is its
-    /// subject's. Returns whether a record was changed.
+    /// Writes the columns of `rotation`, sets `confirmed = false` and `grace_hits = 0`, and takes the old
+    /// refresh digest over as the previous one: where the id exists, the generation is the expected one,
+    /// nothing is revoked and the record's epoch is its subject's. Returns whether a record was changed.
     async fn rotate(&self, id: &TokenId, rotation: Rotation) -> Result<bool, StoreError>;
 
-    /// Adds one to `grace_hits` where the id exists, the generation is this one, nothing is revoked and the count is below `cap`.
-    /// Returns whether a record was changed.
+    /// Adds one to `grace_hits` where the id exists, the generation is this one, nothing is revoked and the
+    /// count is below `cap`. Returns whether a record was changed.
     async fn grace_hit(&self, id: &TokenId, generation: u32, cap: u32) -> Result<bool, StoreError>;
 
     /// Sets `confirmed` where the id exists, the generation is this one and nothing is revoked.
@@ -86,10 +88,11 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Marks a login as revoked where it is not yet. Returns whether this call did it.
     async fn revoke(&self, id: &TokenId, revocation: Revocation) -> Result<bool, StoreError>;
 
-    /// Raises the subject's epoch and marks its logins, in one step. Returns how many were marked; 0 for an unknown subject.
+    /// Raises the subject's epoch and marks its logins, in one step. Returns how many were marked; 0 for an
+    /// unknown subject.
     async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError>;
 
-    /// Removes up to `limit` logins of which no token can be valid any more ([`LoginRecord::purgeable_from`]), oldest end first.
-    /// Returns how many were removed.
+    /// Removes up to `limit` logins of which no token can be valid any more ([`LoginRecord::purgeable_from`]),
+    /// oldest end first. Returns how many were removed.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError>;
 }

@@ -2,7 +2,8 @@
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Writes the big-endian number in `bytes` with `W` digits. `W` must be wide enough: 17 for 12 bytes, 22 for 16, 43 for 32.
+/// Writes the big-endian number in `bytes` with `W` digits. `W` must be wide enough: 17 for 12 bytes, 22 for
+/// 16, 43 for 32.
 pub(super) fn encode<const W: usize>(bytes: &[u8]) -> [u8; W] {
     let mut limbs = [0_u32; 8];
     let count = bytes.len() / 4;

@@ -2,11 +2,11 @@
 
 use zeroize::Zeroizing;
 
-/// `"portcullis/v1/" label 0x00`, then for each field `0x00` if it is absent, else `0x01`, its length as a big-endian `u32`, its bytes.
-/// Numbers are eight bytes, big-endian.
+/// `"portcullis/v1/" label 0x00`, then for each field `0x00` if it is absent, else `0x01`, its length as a
+/// big-endian `u32`, its bytes. Numbers are eight bytes, big-endian.
 ///
-/// Two different lists under one label never have the same encoding: that is what keeps a digest of one thing from being the
-/// digest of another. Wiped on drop, because secrets pass through it.
+/// Two different lists under one label never have the same encoding: that is what keeps a digest of one thing
+/// from being the digest of another. Wiped on drop, because secrets pass through it.
 pub(crate) struct Canonical(Zeroizing<Vec<u8>>);
 
 impl Canonical {

@@ -25,7 +25,8 @@ pub(crate) type TagChars = [u8; TAG_WIDTH];
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenId([u8; ID_WIDTH]);
 
-/// The first characters of every token, 1–16 of `a`–`z` and `0`–`9`, by which scanners and people know whose token it is.
+/// The first characters of every token, 1–16 of `a`–`z` and `0`–`9`, by which scanners and people know whose
+/// token it is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Brand {
     bytes: [u8; BRAND_MAX],

@@ -1,8 +1,10 @@
 //! The text form of tokens, and the one encoding of everything that is hashed.
 //!
-//! 1. A token is ASCII letters, digits and `_`: legal in a header, a cookie and a URL, and selected by a double click.
+//! 1. A token is ASCII letters, digits and `_`: legal in a header, a cookie and a URL, and selected by a double
+//!    click.
 //! 2. Every part has a fixed width, so that parsing is arithmetic on positions.
-//! 3. Only the generation is ever decoded. Ids, secrets, tags and checks are compared as text, so no number has two texts.
+//! 3. Only the generation is ever decoded. Ids, secrets, tags and checks are compared as text, so no number has
+//!    two texts.
 //!
 //! ```text
 //! access   brand "_a" id(17) secret(43) check(6)

@@ -177,7 +177,8 @@ impl IssueOptions {
     /// Binds the login to a tenant: requests for another one, or for none, are refused.
     ///
     /// The inbound layer knows no tenants yet and so refuses such tokens; verify them with
-    /// [`Verify::verify`](crate::verify::Verify::verify) and [`Attempt::with_tenant`](crate::verify::Attempt::with_tenant).
+    /// [`Verify::verify`](crate::verify::Verify::verify) and
+    /// [`Attempt::with_tenant`](crate::verify::Attempt::with_tenant).
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
         self.tenant = Some(tenant.into());

@@ -87,8 +87,8 @@ pub(super) enum Standing {
     Reuse(ReuseKind),
 }
 
-/// Branches i to n. `raced` says that this request had read the token's own generation as the current one and then lost
-/// the rotation to another request: whatever it finds now, it is no thief.
+/// Branches i to n. `raced` says that this request had read the token's own generation as the current one and
+/// then lost the rotation to another request: whatever it finds now, it is no thief.
 pub(super) fn standing(
     generation: u32,
     record: &LoginRecord,

@@ -1,7 +1,9 @@
 //! Opaque tokens: issue, verify, refresh, revoke.
 //!
-//! 1. A login is one [`LoginRecord`](crate::store::LoginRecord), however often it is refreshed; the store holds digests only.
-//! 2. A refresh derives the next pair from the presented token and a nonce kept in the record, so a lost answer can be repeated.
+//! 1. A login is one [`LoginRecord`](crate::store::LoginRecord), however often it is refreshed; the store holds
+//!    digests only.
+//! 2. A refresh derives the next pair from the presented token and a nonce kept in the record, so a lost answer
+//!    can be repeated.
 //! 3. A used refresh token that comes back when no honest client would still repeat it revokes its login.
 //! 4. Invalid and "could not check" stay apart everywhere, and an invalid token changes nothing.
 //!

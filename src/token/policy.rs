@@ -89,7 +89,8 @@ impl TokenPolicyBuilder {
         self
     }
 
-    /// Life of an access token; `None` is "never ends" and needs `absolute(None)` and `refresh_ttl(None)`. Default 24 h.
+    /// Life of an access token; `None` is "never ends" and needs `absolute(None)` and `refresh_ttl(None)`.
+    /// Default 24 h.
     pub fn access_ttl(mut self, ttl: Option<Duration>) -> Self {
         self.access_ttl = ttl;
         self
@@ -101,25 +102,28 @@ impl TokenPolicyBuilder {
         self
     }
 
-    /// The end of a login, counted from the login and extended by nothing. Default 7 d.
+    /// The end of a login, counted from the login and extended by nothing; `None` for no end. Default 7 d.
     pub fn absolute(mut self, ceiling: Option<Duration>) -> Self {
         self.absolute = ceiling;
         self
     }
 
-    /// How long after a rotation the direct predecessor gets the same pair. At most 300 s; zero for never. Default 10 s.
+    /// How long after a rotation the direct predecessor gets the same pair. At most 300 s; zero for never.
+    /// Default 10 s.
     pub fn grace(mut self, window: Duration) -> Self {
         self.grace = window;
         self
     }
 
-    /// How long it gets the same pair while neither token of that pair was used. At most 24 h, and never longer than the refresh life; zero for never. Default 24 h.
+    /// How long it gets the same pair while neither token of that pair was used. At most 24 h, and never longer
+    /// than the refresh life; zero for never. Default 24 h.
     pub fn unconfirmed(mut self, window: Duration) -> Self {
         self.unconfirmed = window;
         self
     }
 
-    /// Every refresh token works exactly once: no repeats at all. A client that loses an answer has to log in again.
+    /// Every refresh token works exactly once: no repeats at all. A client that loses an answer has to log in
+    /// again.
     pub fn strict(self) -> Self {
         self.grace(Duration::ZERO).unconfirmed(Duration::ZERO)
     }
@@ -130,7 +134,8 @@ impl TokenPolicyBuilder {
         self
     }
 
-    /// Accepts a token on the channel it was not issued for. By default it is refused.
+    /// Accepts an access token on the channel it was not issued for. By default it is refused, as a refresh
+    /// token always is.
     pub fn danger_any_channel(mut self) -> Self {
         self.bind_channel = false;
         self

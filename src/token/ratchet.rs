@@ -164,8 +164,8 @@ pub(super) fn tag_matches(lineage: &SecretBytes, presented: &RefreshText) -> boo
 
 // ===== next =====
 
-/// The pair of generation `generation`, from the refresh secret of the one before and the nonce of the rotation. With a pepper, the key is
-/// the one that made (or makes) the new refresh digest.
+/// The pair of generation `generation`, from the refresh secret of the one before and the nonce of the
+/// rotation. With a pepper, the key is the one that made (or makes) the new refresh digest.
 pub(super) fn next_pair(
     previous: &SecretChars,
     id: TokenId,

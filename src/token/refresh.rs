@@ -36,12 +36,13 @@ enum Step {
 impl<I: Send + Sync + 'static> TokenService<I> {
     /// Exchanges a refresh token for the next pair. The old access token dies with it.
     ///
-    /// Repeated within the policy's window, the direct predecessor gets the same pair, with what is left of its life. Otherwise a used
-    /// token revokes its login.
+    /// Repeated within the policy's window, the direct predecessor gets the same pair, with what is left of its
+    /// life. Otherwise a used token revokes its login.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] for every token that gets no pair: answer them all alike, and clear no cookie. [`Refusal::Unavailable`]
-    /// if the store or the user look-up did not answer: nothing was revoked, and the token may be presented again.
+    /// [`Refusal::Invalid`] for every token that gets no pair: answer them all alike, and clear no cookie.
+    /// [`Refusal::Unavailable`] if the store or the user look-up did not answer: nothing was revoked, and the
+    /// token may be presented again.
     ///
     /// # Cancel safety
     /// A call that is dropped has rotated the pair or has not; in either case the token may be presented again.
@@ -168,7 +169,8 @@ impl Parts {
         }
     }
 
-    /// Branch b: the tag and the digest of a record that is not there, so that both cases take about the same time.
+    /// Branch b: the tag and the digest of a record that is not there, so that both cases take about the same
+    /// time.
     fn work_in_vain(&self, presented: &RefreshText) {
         let lineage = SecretBytes::new([0; 32]);
         std::hint::black_box(ratchet::tag_matches(&lineage, presented));

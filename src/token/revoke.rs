@@ -20,7 +20,8 @@ impl<I> TokenService<I> {
         self.parts.store.revoke(id, revocation).await.map(|_first| ())
     }
 
-    /// Ends all logins of a subject, those of which the store has lost track included. Returns how many were ended.
+    /// Ends all logins of a subject, those of which the store has lost track included. Returns how many were
+    /// ended.
     ///
     /// A login that is issued after it lives: change the password first, then call this.
     ///

@@ -28,11 +28,13 @@ struct Expected<'a> {
 }
 
 impl<I: Send + Sync + 'static> TokenService<I> {
-    /// Verifies an access token outside a layer. Without `channel`, a token of either channel is accepted. Tokens bound to a tenant
-    /// are refused here: for those, call [`Verify::verify`] with the tenant in the attempt.
+    /// Verifies an access token outside a layer. Without `channel`, a token of either channel is accepted.
+    /// Tokens bound to a tenant are refused here: for those, call [`Verify::verify`] with the tenant in the
+    /// attempt.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] for every token that is not valid, [`Refusal::Unavailable`] if that could not be found out.
+    /// [`Refusal::Invalid`] for every token that is not valid, [`Refusal::Unavailable`] if that could not be
+    /// found out.
     ///
     /// # Cancel safety
     /// Nothing is lost when the call is dropped.
@@ -128,7 +130,8 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 }
 
 impl Parts {
-    /// The secret is proven before the state is looked at, so that "revoked" and "expired" are known to its holder only.
+    /// The secret is proven before the state is looked at, so that "revoked" and "expired" are known to its
+    /// holder only.
     fn judge_access(
         &self,
         found: Result<Option<Found>, StoreError>,

@@ -91,7 +91,8 @@ fn a_warm_outbound_lease_allocates_for_its_header_only() {
     assert_eq!(allocations(&mut layer.layer(inner()), make), header);
 }
 
-/// The pipeline's own provider, and the default replay: what is kept of a request is its head, a copy of the service and the box for both.
+/// The pipeline's own provider, and the default replay: what is kept of a request is its head, a copy of the
+/// service and the box for both.
 #[tokio::test(start_paused = true)]
 async fn a_warm_pipeline_adds_nothing_and_an_armed_replay_one_box() {
     let idp = crate::idp::Idp::counting();

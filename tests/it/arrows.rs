@@ -1,4 +1,5 @@
-//! Which room may use which: read from the source, so that the picture in `src/docs/architecture.md` stays true.
+//! Which room may use which: read from the source, so that the picture in `src/docs/architecture.md` stays
+//! true.
 
 use std::{
     collections::BTreeSet,

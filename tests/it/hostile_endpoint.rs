@@ -187,7 +187,8 @@ async fn r099_a_body_that_stalls_meets_the_deadline_too() {
     assert_eq!((error.kind(), clock.now().since(START)), (TokenErrorKind::Timeout, secs(30)));
 }
 
-/// The runtime of the caller that started the fetch ends, or is not driven any more: others get their token all the same.
+/// The runtime of the caller that started the fetch ends, or is not driven any more: others get their token all
+/// the same.
 #[test]
 fn sec_k07_a_fetch_does_not_die_with_the_runtime_of_one_caller() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

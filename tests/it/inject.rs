@@ -222,7 +222,8 @@ async fn r117_a_second_401_is_the_answer() {
     assert_eq!(send(layer(provider.clone()), &api, get("https://api.test/")).await.unwrap(), 401);
     assert_eq!(api.seen(), ["Bearer user-1", "Bearer user-2"]);
 
-    // The new token never worked, so it is not the cause: it is not replaced for a while, and requests fail once each.
+    // The new token never worked, so it is not the cause: it is not replaced for a while, and requests fail
+    // once each.
     for _ in 0..10 {
         assert_eq!(send(layer(provider.clone()), &api, get("https://api.test/")).await.unwrap(), 401);
     }
@@ -292,7 +293,8 @@ async fn r117_who_cannot_repeat_does_not_wait_for_the_fetch() {
     assert_eq!((idp.names().len(), clock.now().since(START)), (3, secs(20)), "one fetch, begun by the first");
 }
 
-/// A gateway's 503 says nothing of the token: a new one that is refused afterwards is still no cause for a fetch.
+/// A gateway's 503 says nothing of the token: a new one that is refused afterwards is still no cause for a
+/// fetch.
 #[tokio::test(start_paused = true)]
 async fn r117_only_a_success_shows_that_a_token_works() {
     for (between, fetches) in [(503, 3), (429, 3), (404, 3), (200, 4), (204, 4), (304, 4)] {
@@ -361,7 +363,8 @@ async fn r118_threads_that_reject_one_generation_share_one_fetch() {
     }
 }
 
-/// Requests and token fetches through one limit: a request that waits for its token must not hold the place that the fetch needs.
+/// Requests and token fetches through one limit: a request that waits for its token must not hold the place
+/// that the fetch needs.
 #[tokio::test(start_paused = true)]
 async fn r138_a_limit_that_is_shared_with_the_fetch_does_not_lock_up() {
     let answer = service_fn(|request: Request<Body>| async move {

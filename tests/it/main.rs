@@ -1,5 +1,5 @@
-//! Everything that the public API promises. A test of row N of `src/docs/features.md` is named `rNNN_…`, one of the security
-//! scoreboard `sec_xNN_…`.
+//! Everything that the public API promises. A test of row N of `src/docs/features.md` is named `rNNN_…`, one of
+//! the security scoreboard `sec_xNN_…`.
 #![allow(clippy::unwrap_used)] // a test that meets an error has failed
 
 mod allocations;

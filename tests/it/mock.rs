@@ -36,7 +36,8 @@ async fn r138_the_inner_services_readiness_is_the_layers() {
     assert!(assert_ready!(service.poll_ready()).is_err());
 }
 
-/// The mock panics when a service is called that was not polled ready: a clone that takes the request away would be one.
+/// The mock panics when a service is called that was not polled ready: a clone that takes the request away
+/// would be one.
 #[tokio::test]
 async fn r138_the_service_that_was_polled_ready_gets_the_request() {
     for mode in [Mode::Now, Mode::Later] {

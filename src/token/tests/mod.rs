@@ -72,7 +72,8 @@ impl Fixture {
         self.store.find(id).wait().await.unwrap().unwrap().record
     }
 
-    /// A login that was refreshed twice, far enough apart that no window is open: ancestor, predecessor and current refresh token.
+    /// A login that was refreshed twice, far enough apart that no window is open: ancestor, predecessor and
+    /// current refresh token.
     async fn lineage(&self) -> (TokenId, [String; 3]) {
         let first = self.login().await;
         let id = first.record().id();
