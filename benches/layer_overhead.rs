@@ -1,4 +1,4 @@
-//! What the two layers add to a request: `cargo bench --bench layer_overhead`
+//! What the two layers add to a request: `cargo bench --bench layer_overhead`, or with `-- <words of a title>`
 //!
 //! Every variant answers the same requests; rounds of all variants are interleaved, so that whatever slows the
 //! machine down slows all of them. Printed are medians over the rounds: nanoseconds per request, what is added
@@ -49,6 +49,10 @@ fn inner(request: Request<Body>) -> std::future::Ready<Result<Response<Body>, In
 
 /// The first variant is the bare service that the others are compared with.
 fn compare(title: &str, mut variants: Vec<Variant>) {
+    let mut wanted = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    if wanted.peek().is_some() && !wanted.any(|word| title.contains(&word)) {
+        return;
+    }
     let mut times = vec![Vec::with_capacity(ROUNDS); variants.len()];
     for round in 0..ROUNDS {
         for ((_, call), times) in variants.iter_mut().zip(&mut times) {

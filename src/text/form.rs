@@ -36,7 +36,8 @@ pub struct Brand {
 /// An access token, taken apart.
 pub(crate) struct AccessText {
     pub(crate) id: TokenId,
-    pub(crate) secret: SecretChars,
+    /// Not wiped, unlike a secret of ours: the request holds the same characters, and nobody wipes those.
+    pub(crate) secret: [u8; SECRET_WIDTH],
 }
 
 /// A refresh token, taken apart.
@@ -139,12 +140,12 @@ pub(crate) fn encode_tag(bytes: &[u8; 16]) -> TagChars {
     base62::encode(bytes)
 }
 
-pub(crate) fn compose_access(brand: &Brand, id: TokenId, secret: &SecretChars) -> Secret {
+pub(crate) fn compose_access(brand: &Brand, id: TokenId, secret: &[u8; SECRET_WIDTH]) -> Secret {
     let mut text = String::with_capacity(BRAND_MAX + 68);
     push(&mut text, brand.as_bytes());
     text.push_str("_a");
     push(&mut text, &id.0);
-    push(&mut text, secret.as_slice());
+    push(&mut text, secret);
     finish(text)
 }
 
@@ -153,7 +154,7 @@ pub(crate) fn compose_refresh(
     brand: &Brand,
     id: TokenId,
     generation: u32,
-    secret: &SecretChars,
+    secret: &[u8; SECRET_WIDTH],
     tag: impl FnOnce(&str) -> TagChars,
 ) -> Secret {
     let mut text = String::with_capacity(BRAND_MAX + 96);
@@ -161,7 +162,7 @@ pub(crate) fn compose_refresh(
     text.push_str("_r");
     push(&mut text, &id.0);
     push(&mut text, &base62::encode_u32(generation));
-    push(&mut text, secret.as_slice());
+    push(&mut text, secret);
     let tag = tag(&text);
     push(&mut text, &tag);
     finish(text)
@@ -201,7 +202,7 @@ pub(crate) fn parse_access(text: &str, brands: &[Brand]) -> Option<AccessText> {
     check_characters(text, body)?;
     let (id, rest) = body.split_first_chunk()?;
     let (secret, _check) = rest.split_first_chunk()?;
-    Some(AccessText { id: TokenId(*id), secret: Zeroizing::new(*secret) })
+    Some(AccessText { id: TokenId(*id), secret: *secret })
 }
 
 pub(crate) fn parse_refresh(text: &str, brands: &[Brand]) -> Option<RefreshText> {

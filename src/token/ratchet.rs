@@ -41,7 +41,7 @@ impl Kind {
 /// The digest to store for a new secret.
 pub(super) fn new_digest(
     binding: [u8; 12],
-    secret: &SecretChars,
+    secret: &[u8; 43],
     algorithm: HashAlgorithm,
     pepper: Option<&Pepper>,
 ) -> Digest {
@@ -53,7 +53,7 @@ pub(super) fn new_digest(
 pub(super) fn proves(
     kind: Kind,
     record: &LoginRecord,
-    secret: &SecretChars,
+    secret: &[u8; 43],
     stored: &Digest,
     pepper: Option<&Pepper>,
 ) -> Result<bool, KeyTrouble> {
@@ -65,7 +65,7 @@ pub(super) fn proves(
 /// The work of [`proves`] for a record that is not there, so that both cases take about the same time.
 pub(super) fn prove_nothing(
     binding: [u8; 12],
-    secret: &SecretChars,
+    secret: &[u8; 43],
     algorithm: HashAlgorithm,
     pepper: Option<&Pepper>,
 ) {
@@ -118,18 +118,18 @@ pub(super) fn binding(kind: Kind, record: &LoginRecord) -> [u8; 12] {
 fn hash(
     algorithm: HashAlgorithm,
     binding: [u8; 12],
-    secret: &SecretChars,
+    secret: &[u8; 43],
     key: Option<&PepperKey>,
 ) -> HashBytes {
-    let mut input = Zeroizing::new([0; 55]);
+    // One block for SHA-256. Not wiped, because the hasher's own buffer holds the same bytes and is not either.
+    let mut input = [0; 55];
     input[..12].copy_from_slice(&binding);
-    input[12..].copy_from_slice(secret.as_slice());
-    let input = input.as_slice();
+    input[12..].copy_from_slice(secret);
     macro_rules! hash {
         ($hash:ty) => {
             match key {
-                None => <$hash>::digest(input).into(),
-                Some(key) => mac::<Hmac<$hash>>(key.digest.as_slice(), input).finalize().into_bytes().into(),
+                None => <$hash>::digest(input.as_slice()).into(),
+                Some(key) => mac::<Hmac<$hash>>(key.digest.as_slice(), &input).finalize().into_bytes().into(),
             }
         };
     }

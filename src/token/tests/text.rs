@@ -20,7 +20,7 @@ fn r013_a_million_tokens_differ_and_read_back_by_position() {
         let written = text::compose_access(&brands[0], id, &access);
         assert_eq!(written.expose().len(), 2 + 68);
         let read = text::parse_access(written.expose(), &brands).unwrap();
-        assert_eq!((read.id, &read.secret), (id, &access));
+        assert_eq!((read.id, read.secret), (id, *access));
         let mut start = [0; 16];
         start.copy_from_slice(&access[..16]);
         assert!(seen.insert(start), "two secrets begin alike");
