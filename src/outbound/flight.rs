@@ -4,7 +4,7 @@
 //! neither stops nor spoils it. Who comes while it runs waits for the same result, good or bad; a bad one is
 //! not kept.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::try_join_all};
 use tokio::{runtime::Handle, time};
@@ -20,6 +20,10 @@ use crate::{
     maybe_ready::MaybeReady,
     provider::{Lease, TokenError, TokenErrorKind},
 };
+
+/// More than the deadlines of all steps together: the task itself is to report a timeout, and its late success
+/// to count.
+const SLACK: Duration = Duration::from_secs(1);
 
 impl Parts {
     /// A fresh token of a step, without a lock if there is one.
@@ -45,7 +49,7 @@ impl Parts {
             };
             // The task has its own deadlines, but it is driven by the runtime of whoever started it, which may
             // stand still.
-            let longest = self.fetch_timeout.saturating_mul(self.steps[step].depth);
+            let longest = self.fetch_timeout.saturating_mul(self.steps[step].depth).saturating_add(SLACK);
             let landed = time::timeout(longest, flight).await.unwrap_or_else(|_elapsed| {
                 self.abandon(step, number);
                 Err(self.error(step, TokenErrorKind::Timeout))
