@@ -88,6 +88,7 @@ mod tests {
         check("https://[::1]:8443", "https://[::1]:8443/", true);
         for foreign in [
             "http://api.example.com/",
+            "http://api.example.com:443/",
             "https://api.example.com:444/",
             "https://api.example.com:99999/",
             "https://api.example.com.evil.test/",

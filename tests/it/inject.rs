@@ -153,6 +153,7 @@ async fn r121_only_allowed_origins_get_the_token() {
     for foreign in [
         "https://evil.test/",
         "http://api.test/",
+        "http://api.test:443/",
         "https://api.test:8443/",
         "https://api.test.evil.test/",
         "https://sub.api.test/",
