@@ -45,6 +45,22 @@ async fn sec_e06_a_tag_made_with_the_lineage_key_is_not_enough() {
     fixture.refresh(&texts[2]).await.unwrap();
 }
 
+/// Whoever has a login knows its texts, never the key of another one: each login draws its own.
+#[tokio::test]
+async fn sec_e06_a_tag_of_another_login_is_refused() {
+    let fixture = fixture();
+    let (id, texts) = fixture.lineage().await;
+    let other = fixture.login().await;
+    let key = fixture.record(&other.record().id()).await.lineage.clone();
+    let before = fixture.record(&id).await;
+    let secret = text::encode_secret(&random::bytes().unwrap());
+    let tag = |tagged: &str| ratchet::tag(&key, tagged);
+    let forged = text::compose_refresh(fixture.tokens.parts.policy.brand(), id, 0, &secret, tag);
+    assert_eq!(fixture.refresh(forged.expose()).await.map(|_| ()), Err(Reason::WrongTag));
+    assert!(Arc::ptr_eq(&before, &fixture.record(&id).await));
+    fixture.refresh(&texts[2]).await.unwrap();
+}
+
 #[tokio::test]
 async fn sec_e06_a_hundred_thousand_wrong_tags_write_nothing() {
     let fixture = fixture();
