@@ -73,8 +73,7 @@ impl Sources {
                     FromHeader::Foreign if !self.refuse_foreign => {}
                     FromHeader::Foreign => return Presented::Foreign,
                     FromHeader::Garbled { reason, scheme } => {
-                        let position = scheme.map(|scheme| position + scheme);
-                        return Presented::Garbled { reason, position };
+                        return Presented::Garbled { reason, position: Some(position + scheme) };
                     }
                     FromHeader::Token { credential, scheme } => {
                         return Presented::Credential { credential, position: position + scheme, next: None };
@@ -113,7 +112,7 @@ impl Sources {
 
 enum FromHeader<'a> {
     Token { credential: Credential<'a>, scheme: u8 },
-    Garbled { reason: Reason, scheme: Option<u8> },
+    Garbled { reason: Reason, scheme: u8 },
     Foreign,
     Nothing,
 }
@@ -126,7 +125,7 @@ fn from_header<'a>(schemes: &'a [String], headers: &'a HeaderMap) -> FromHeader<
         return FromHeader::Nothing;
     };
     if values.next().is_some() {
-        return FromHeader::Garbled { reason: Reason::DuplicateHeader, scheme: None };
+        return FromHeader::Garbled { reason: Reason::DuplicateHeader, scheme: 0 };
     }
     let value = value.as_bytes();
     let found = (0_u8..).zip(schemes).find_map(|(index, scheme)| {
@@ -138,7 +137,7 @@ fn from_header<'a>(schemes: &'a [String], headers: &'a HeaderMap) -> FromHeader<
     let Some((index, scheme, rest)) = found else {
         return FromHeader::Foreign;
     };
-    let garbled = |reason| FromHeader::Garbled { reason, scheme: Some(index) };
+    let garbled = |reason| FromHeader::Garbled { reason, scheme: index };
     // The space is not the token's.
     if rest.len() > MAX_LENGTH + 1 {
         return garbled(Reason::TooLong);

@@ -74,7 +74,7 @@ where
 /// Only a success shows that somebody has looked at the token and liked it: a gateway's 503 or a limiter's 429
 /// does not.
 fn note_acceptance(lease: &Lease, status: StatusCode) {
-    if status.is_success() || status.is_redirection() {
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
         lease.mark_accepted();
     }
 }

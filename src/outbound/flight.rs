@@ -77,6 +77,10 @@ impl Parts {
         if let Some(held) = self.fresh(step).filter(newer) {
             return Boarding::Landed(Ok(held));
         }
+        // Before a flight is joined, too: whoever waits for it needs a timer.
+        let Ok(runtime) = Handle::try_current() else {
+            return Boarding::Landed(Err(self.error(step, TokenErrorKind::NoRuntime)));
+        };
         if let Some((number, flight)) = &control.flight {
             return Boarding::Flight(*number, flight.clone());
         }
@@ -95,9 +99,6 @@ impl Parts {
                 self.mark_renewed_stale();
             }
         }
-        let Ok(runtime) = Handle::try_current() else {
-            return Boarding::Landed(Err(self.error(step, TokenErrorKind::NoRuntime)));
-        };
         control.generation += 1;
         let flight = self.start(&runtime, step, control.generation, blamed.is_some());
         control.flight = Some((control.generation, flight.clone()));
@@ -188,11 +189,13 @@ impl Landing {
     fn land(self, landed: Landed) -> Landed {
         let slot = &self.parts.steps[self.step].slot;
         let mut control = slot.control();
-        let own = control.flight.take_if(|(flying, _)| *flying == self.number).is_some();
-        match &landed {
-            // An abandoned flight that lands after all must not displace its successor's token.
-            Ok(held) if own => slot.store(Arc::clone(held)),
-            _ => {}
+        control.flight.take_if(|(flying, _)| *flying == self.number);
+        if let Ok(held) = &landed {
+            // A flight that was abandoned and lands after all must not displace its successor's token.
+            let newer = slot.load().as_ref().is_none_or(|there| there.generation() < held.generation());
+            if newer {
+                slot.store(Arc::clone(held));
+            }
         }
         drop(control);
         landed

@@ -9,7 +9,7 @@
 //! 4. A token that cannot be had is an error. The request is not sent without it.
 //! 5. Redirects are followed outside the layer, or not at all: a client below it that follows them would carry
 //!    a token in a header of your own to wherever the answer points.
-//! 6. Fetches run on the tokio runtime that polls the request. It must have its timer enabled (`enable_time`),
+//! 6. Fetches run on the tokio runtime that polls the first request for them. It must have its timer enabled (`enable_time`),
 //!    else that poll panics.
 //!
 //! ```no_run

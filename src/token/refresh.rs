@@ -50,10 +50,12 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         let Some(presented) = text::parse_refresh(request.token(), &self.parts.policy.brands) else {
             return Err(Refusal::Invalid(Reason::Malformed)); // a
         };
+        // The window is judged by when the request came: what it waits for meanwhile is not the client's delay.
+        let arrived = self.parts.clock.now();
         let mut raced = false;
         // A record is read at most twice: whoever loses two races in a row has to ask again.
         for _ in 0..2 {
-            match self.attempt(&presented, &request, raced).await {
+            match self.attempt(&presented, &request, arrived, raced).await {
                 Step::Done(result) => return result,
                 Step::LostRotation => raced = true,
                 Step::LostRepeat => {}
@@ -62,9 +64,14 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         Err(Refusal::Unavailable("the login was changed by others twice in a row".into()))
     }
 
-    async fn attempt(&self, presented: &RefreshText, request: &RefreshRequest<'_>, raced: bool) -> Step {
+    async fn attempt(
+        &self,
+        presented: &RefreshText,
+        request: &RefreshRequest<'_>,
+        arrived: Timestamp,
+        raced: bool,
+    ) -> Step {
         let parts = &*self.parts;
-        let now = parts.clock.now();
         let found = match parts.store.find(&presented.id).wait().await {
             Ok(found) => found,
             Err(error) => return Step::Done(Err(Parts::store_failed(error))),
@@ -73,7 +80,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             parts.work_in_vain(presented); // b
             return Step::Done(Err(Refusal::Invalid(Reason::UnknownRecord)));
         };
-        match judge::refuse_outright(presented, request, &record, epoch, now, parts.pepper.as_ref()) {
+        match judge::refuse_outright(presented, request, &record, epoch, arrived, parts.pepper.as_ref()) {
             Ok(None) => {}
             Ok(Some(reason)) => return Step::Done(Err(Refusal::Invalid(reason))),
             Err(trouble) => return Step::Done(Err(parts.key_trouble(trouble, &record))),
@@ -81,13 +88,13 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         match self.users.find(&record.subject).wait().await {
             Ok(Some(_)) => {}
             Ok(None) => {
-                return Step::Done(Err(parts.end_inactive(&record, now).await));
+                return Step::Done(Err(parts.end_inactive(&record, parts.clock.now()).await));
             } // h
             Err(error) => return Step::Done(Err(Refusal::Unavailable(error))),
         }
-        // Read again: the look-up may have taken long, and a rotation happens when it is written.
+        // Read now: the look-up may have taken long, and a rotation happens when it is written.
         let now = parts.clock.now();
-        match judge::standing(presented.generation, &record, now, raced, &parts.policy) {
+        match judge::standing(presented.generation, &record, arrived, raced, &parts.policy) {
             Standing::Ahead => {
                 parts.emit(&Event::StoreRegressed { record: record.id });
                 Step::Done(Err(Refusal::Invalid(Reason::AheadOfStore)))
@@ -100,7 +107,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             }
             Standing::Refused(reason) => Step::Done(Err(Refusal::Invalid(reason))),
             Standing::Reuse(kind) => {
-                let since_rotation = now.since(record.rotated_at);
+                let since_rotation = arrived.since(record.rotated_at);
                 let event = Event::TokenReuse { record: record.id, kind, since_rotation };
                 Step::Done(Err(parts.end_reused(&record, now, &event).await))
             }

@@ -72,11 +72,13 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Ok(record) => record,
             Err(refusal) => return MaybeReady::Now(Err(refusal)),
         };
+        // The one it came on: with `danger_any_channel` that need not be the one it was issued for.
+        let channel = expected.channel.unwrap_or(record.channel);
         match self.users.find(&record.subject) {
-            MaybeReady::Now(user) => self.admit(user, record),
+            MaybeReady::Now(user) => self.admit(user, record, channel),
             MaybeReady::Later(user) => {
                 let this = self.clone();
-                MaybeReady::later(async move { this.admit(user.await, record).wait().await })
+                MaybeReady::later(async move { this.admit(user.await, record, channel).wait().await })
             }
         }
     }
@@ -85,6 +87,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         &self,
         user: Result<Option<Arc<I>>, BoxError>,
         record: Arc<LoginRecord>,
+        channel: Channel,
     ) -> MaybeReady<Outcome<I>> {
         let user = match user {
             Ok(Some(user)) => user,
@@ -93,8 +96,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         };
         let confirming = (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
         let id = record.id;
-        let evidence =
-            Evidence::new(record.channel, record.created, record.access_expires()).with_record(record.id);
+        let evidence = Evidence::new(channel, record.created, record.access_expires()).with_record(record.id);
         let verified = Verified::new(user, evidence, record);
         match confirming {
             // A confirmation that is lost is written at the next use: no reason to refuse this one.

@@ -242,7 +242,9 @@ async fn r007_a_token_is_refused_on_the_other_channel() {
     let as_header = bearer(cookie_login.access().expose());
     let as_cookie = cookie("__Host-token", &header);
     assert_eq!(ask(open.layer().cookie("token"), request(&[(&as_header.0, &as_header.1)])).await.status, 200);
-    assert_eq!(ask(open.layer().cookie("token"), request(&[("cookie", &as_cookie)])).await.status, 200);
+    let swapped = ask(open.layer().cookie("token"), request(&[("cookie", &as_cookie)])).await;
+    assert_eq!((swapped.status.as_u16(), swapped.body.as_str()), (200, "ada cookie Cookie"));
+    assert_eq!(swapped.headers["cache-control"], "private");
 }
 
 #[tokio::test]

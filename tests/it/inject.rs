@@ -298,7 +298,8 @@ async fn r117_who_cannot_repeat_does_not_wait_for_the_fetch() {
 /// fetch.
 #[tokio::test(start_paused = true)]
 async fn r117_only_a_success_shows_that_a_token_works() {
-    for (between, fetches) in [(503, 3), (429, 3), (404, 3), (200, 4), (204, 4), (304, 4)] {
+    for (between, fetches) in [(503, 3), (429, 3), (404, 3), (302, 3), (307, 3), (200, 4), (204, 4), (304, 4)]
+    {
         let idp = Idp::counting();
         let provider = two_steps(&idp);
         let next = Arc::new(Mutex::new(401_u16));
