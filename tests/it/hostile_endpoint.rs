@@ -219,6 +219,9 @@ fn sec_k07_a_fetch_does_not_die_with_the_runtime_of_one_caller() {
             }
         });
         assert_eq!(idp.names().len(), usize::from(begun));
+        // Outside a runtime it is an error also while that fetch is under way.
+        let outside = provider.lease().wait().now_or_never().expect("nothing to wait for").unwrap_err();
+        assert_eq!(outside.kind(), TokenErrorKind::NoRuntime);
         hangs.store(false, Ordering::SeqCst);
         let second = runtime();
         if ended {

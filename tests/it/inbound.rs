@@ -322,6 +322,10 @@ async fn r009_challenges_name_every_scheme_once_and_the_presented_one_first() {
         fixture.layer().cookie("token").schemes(["Bearer", "Token"]).realm("a \"quoted\" realm");
     let presented = ask(cookie_first, request(&[("authorization", "Token junk")])).await;
     assert_eq!(presented.challenges(), [&error(&token), &cookie, &bearer]);
+    let cookie_first = fixture.layer().cookie("token").schemes(["Bearer"]);
+    let twice = request(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]);
+    let twice = ask(cookie_first, twice).await;
+    assert_eq!(twice.challenges(), [r#"Bearer realm="api", error="invalid_request""#]);
     let garbled = ask(layer(), request(&[("authorization", "Token")])).await;
     assert_eq!(garbled.challenges(), [format!(r#"{token}, error="invalid_request""#)]);
 }
