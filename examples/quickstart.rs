@@ -105,7 +105,7 @@ impl Permission for BetaTester {
     const SCOPE: Option<&'static str> = Some("beta");
 
     fn granted(auth: &Auth<Subject>) -> bool {
-        auth.record().is_ok_and(|login| login.context().get("beta") == Some(&Value::Bool(true)))
+        auth.record().is_ok_and(|login| login.context().get("beta") == Some(Value::Bool(true)))
     }
 }
 

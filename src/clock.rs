@@ -77,6 +77,16 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// `span` before this moment; saturates. "Never" stays never.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        if self == Self::NEVER {
+            return self;
+        }
+        let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// The time from `earlier` to this moment; zero if that lies in the future.
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);

@@ -54,6 +54,16 @@ pub enum Event {
         /// The login.
         record: TokenId,
     },
+    /// TEMP
+    TouchLost {
+        /// The login.
+        record: TokenId,
+    },
+    /// TEMP
+    TouchDropped {
+        /// The login.
+        record: TokenId,
+    },
     /// The store has reached its bound and holds nothing that could be purged; logins are refused.
     StoreFull,
 }
@@ -87,6 +97,8 @@ impl Event {
             Self::Inconsistent { .. } => "inconsistent",
             Self::UnknownKey { .. } => "unknown_key",
             Self::ConfirmationLost { .. } => "confirmation_lost",
+            Self::TouchLost { .. } => "touch_lost",
+            Self::TouchDropped { .. } => "touch_dropped",
             Self::StoreFull => "store_full",
         }
     }
@@ -101,6 +113,8 @@ pub(crate) fn emit(observer: Option<&dyn Observer>, event: &Event) {
         | Event::StoreRegressed { record }
         | Event::Inconsistent { record }
         | Event::UnknownKey { record }
+        | Event::TouchLost { record }
+        | Event::TouchDropped { record }
         | Event::ConfirmationLost { record } => Some(record.as_str()),
         Event::StoreFull => None,
     };

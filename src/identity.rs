@@ -40,6 +40,17 @@ pub struct Evidence {
     record: Option<TokenId>,
     issued: Timestamp,
     expires: Timestamp,
+    renewed: bool,
+}
+
+/// Why a credential that was valid is no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It has reached its end.
+    Expired,
+    /// It was revoked, or replaced by another one.
+    Revoked,
 }
 
 /// Details that only the verifier knows the type of: a login record, the claims of a JWT.
@@ -103,13 +114,21 @@ impl Subject {
 impl Evidence {
     /// Evidence for a credential that travelled on `channel` and holds from `issued` until `expires`.
     pub fn new(channel: Channel, issued: Timestamp, expires: Timestamp) -> Self {
-        Self { channel, record: None, issued, expires }
+        Self { channel, record: None, issued, expires, renewed: false }
     }
 
     /// Names the login.
     #[must_use]
     pub fn with_record(mut self, record: TokenId) -> Self {
         self.record = Some(record);
+        self
+    }
+
+    /// Moves the end: the request that this is evidence for has extended the credential.
+    #[must_use]
+    pub fn renewed_until(mut self, expires: Timestamp) -> Self {
+        self.expires = expires;
+        self.renewed = true;
         self
     }
 
@@ -131,6 +150,11 @@ impl Evidence {
     /// When the credential ends.
     pub fn expires(&self) -> Timestamp {
         self.expires
+    }
+
+    /// Whether this request has extended the credential.
+    pub fn renewed(&self) -> bool {
+        self.renewed
     }
 }
 

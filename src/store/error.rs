@@ -22,6 +22,8 @@ pub enum StoreErrorKind {
     Full,
     /// The id is taken.
     Conflict,
+    /// The subject has as many live logins as it may have.
+    LimitReached,
 }
 
 impl StoreError {
@@ -54,6 +56,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Unavailable => "the store did not answer",
             StoreErrorKind::Full => "the store is full",
             StoreErrorKind::Conflict => "the id is taken",
+            StoreErrorKind::LimitReached => "the subject has as many live logins as it may have",
         })
     }
 }

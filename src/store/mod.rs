@@ -10,17 +10,25 @@
 //!    A login whose epoch is not the subject's is dead, and so is one whose subject has none.
 //! 5. A store that cannot answer says so; it never answers "no such record" instead.
 
+mod change;
 mod digest;
 mod error;
+mod json;
 mod memory;
 mod record;
+mod revocation;
 mod token_store;
 
+pub use change::{
+    Inserted, Insertion, Keep, ListQuery, LiveLimit, Purge, Rekey, Rotation, SubjectRevocation, Touch,
+};
 pub use digest::{Digest, HashAlgorithm};
 pub use error::{StoreError, StoreErrorKind};
+pub use json::{CONTEXT_MAX, Context, DATA_MAX, Data, JsonError};
 pub use memory::MemoryStore;
-pub use record::{Context, Epoch, LoginRecord, Revocation, RevokeReason};
-pub use token_store::{Found, Rotation, TokenStore};
+pub use record::{Epoch, LoginRecord};
+pub use revocation::{Revocation, RevokeReason};
+pub use token_store::{Found, TokenStore};
 
 pub(crate) use digest::HashBytes;
 pub(crate) use record::Binding;

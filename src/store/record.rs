@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Map, Value};
-
-use super::{Digest, Rotation};
+use super::{Context, Data, Digest, Rekey, Revocation, Rotation, Touch};
 use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId};
 
 /// A login (a device): one record, however often it is refreshed.
@@ -23,7 +21,13 @@ pub struct LoginRecord {
     pub(crate) channel: Channel,
     pub(crate) client: Option<Arc<str>>,
     pub(crate) key_thumbprint: Option<Arc<str>>,
+    pub(crate) label: Option<Arc<str>>,
     pub(crate) context: Context,
+    pub(crate) data: Data,
+    /// Counts the changes of `data`.
+    pub(crate) version: u64,
+    /// Its cookie ends with the browser.
+    pub(crate) browser_session: bool,
 
     pub(crate) access: Digest,
     pub(crate) refresh: Option<Digest>,
@@ -36,6 +40,7 @@ pub struct LoginRecord {
     pub(crate) grace_hits: u32,
 
     pub(crate) created: Timestamp,
+    pub(crate) last_seen: Timestamp,
     pub(crate) access_ttl: Option<Duration>,
     pub(crate) refresh_ttl: Option<Duration>,
     pub(crate) access_expires: Timestamp,
@@ -50,29 +55,6 @@ pub struct LoginRecord {
 /// The state of a subject's credentials. Raised whenever all its logins shall end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch(u64);
-
-/// When and why a login ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revocation {
-    at: Timestamp,
-    reason: RevokeReason,
-}
-
-/// Why a login ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RevokeReason {
-    /// The user, or the application on the user's behalf.
-    Logout,
-    /// A used refresh token came back.
-    Reuse,
-    /// The user is gone or inactive.
-    Inactive,
-}
-
-/// What the application keeps with a login: device, address, user agent. A JSON object.
-#[derive(Clone, Default)]
-pub struct Context(Arc<Map<String, Value>>);
 
 /// The first bytes of the hash that binds a record's access digest to the record, once computed.
 ///
@@ -103,9 +85,29 @@ impl LoginRecord {
         self.channel
     }
 
-    /// What the application keeps with it.
+    /// The name that the user or the application gave to the device.
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// What the application noted at the login.
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// What the application keeps with it and may change.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// How often [`data`](Self::data) was changed; a change names the version it read.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether its cookie is meant to end with the browser.
+    pub fn is_browser_session(&self) -> bool {
+        self.browser_session
     }
 
     /// The moment of the login.
@@ -113,7 +115,12 @@ impl LoginRecord {
         self.created
     }
 
-    /// How often the pair was rotated.
+    /// The last moment at which it was seen in use, exact to the touch interval.
+    pub fn last_seen(&self) -> Timestamp {
+        self.last_seen
+    }
+
+    /// How often the pair was rotated or replaced.
     pub fn generation(&self) -> u32 {
         self.generation
     }
@@ -148,11 +155,16 @@ impl LoginRecord {
         self.revoked
     }
 
+    /// Whether a token of this login may still be valid: it is neither revoked nor past all its ends.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked.is_none() && now < self.purgeable_from()
+    }
+
     /// From here on no token of this login can be valid, so the record may be purged.
     pub fn purgeable_from(&self) -> Timestamp {
         let access = self.access_expires();
         let end = self.refresh_expires().map_or(access, |refresh| refresh.max(access));
-        self.revoked.map_or(end, |revocation| end.min(revocation.at))
+        self.revoked.map_or(end, |revocation| end.min(revocation.at()))
     }
 
     /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.
@@ -162,10 +174,43 @@ impl LoginRecord {
         self.access = rotation.access;
         self.nonce = Some(rotation.nonce);
         self.rotated_at = rotation.now;
+        self.last_seen = self.last_seen.max(rotation.now);
         self.confirmed = false;
         self.grace_hits = 0;
         self.access_expires = rotation.access_expires;
         self.refresh_expires = self.refresh_expires.max(rotation.refresh_expires);
+    }
+
+    /// Writes the columns of a touch. No end moves back.
+    pub(crate) fn touch(&mut self, touch: Touch) {
+        self.last_seen = touch.now;
+        self.access_expires =
+            touch.access_expires.map_or(self.access_expires, |end| end.max(self.access_expires));
+        self.refresh_expires =
+            touch.refresh_expires.map_or(self.refresh_expires, |end| end.max(self.refresh_expires));
+        if let Some(access) = touch.access {
+            self.access = access;
+        }
+        if touch.wipe_nonce {
+            self.nonce = None;
+        }
+    }
+
+    /// Writes the columns of a rekey: from here on nothing of the old pair is known, not even its lineage.
+    pub(crate) fn rekey(&mut self, rekey: Rekey, epoch: Epoch) {
+        self.generation = rekey.generation.saturating_add(1);
+        self.access = rekey.access;
+        self.refresh = rekey.refresh;
+        self.lineage = rekey.lineage;
+        self.previous = None;
+        self.nonce = None;
+        self.rotated_at = rekey.now;
+        self.last_seen = self.last_seen.max(rekey.now);
+        self.confirmed = true;
+        self.grace_hits = 0;
+        self.access_expires = rekey.access_expires;
+        self.refresh_expires = rekey.refresh_expires;
+        self.epoch = epoch;
     }
 }
 
@@ -199,52 +244,6 @@ impl Epoch {
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
-    }
-}
-
-// ===== impl Revocation =====
-
-impl Revocation {
-    /// Ended at this moment for this reason.
-    pub fn new(at: Timestamp, reason: RevokeReason) -> Self {
-        Self { at, reason }
-    }
-
-    /// When.
-    pub fn at(&self) -> Timestamp {
-        self.at
-    }
-
-    /// Why.
-    pub fn reason(&self) -> RevokeReason {
-        self.reason
-    }
-}
-
-// ===== impl Context =====
-
-impl Context {
-    /// A value by its key.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key)
-    }
-
-    /// The whole object.
-    pub fn as_object(&self) -> &Map<String, Value> {
-        &self.0
-    }
-}
-
-impl From<Map<String, Value>> for Context {
-    fn from(object: Map<String, Value>) -> Self {
-        Self(Arc::new(object))
-    }
-}
-
-/// Shows the number of keys: the values are the application's.
-impl fmt::Debug for Context {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Context({} keys)", self.0.len())
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Digest, Epoch, LoginRecord, Revocation, StoreError};
-use crate::{
-    clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, secret::SecretBytes, text::TokenId,
+use super::{
+    Data, Epoch, Inserted, Insertion, ListQuery, LoginRecord, Purge, Rekey, Revocation, Rotation, StoreError,
+    SubjectRevocation, Touch,
 };
+use crate::{clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, text::TokenId};
 
 /// A login and the current epoch of its subject; `None` if the subject has none, which makes the login invalid.
 #[derive(Debug, Clone)]
@@ -26,26 +27,6 @@ impl Found {
     }
 }
 
-/// The columns that a rotation writes, and the generation it expects.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Rotation {
-    /// The generation that was read; the new one is one more.
-    pub generation: u32,
-    /// Digest of the new access token.
-    pub access: Digest,
-    /// Digest of the new refresh token; the one it replaces becomes the previous one.
-    pub refresh: Digest,
-    /// What the pair was derived with.
-    pub nonce: SecretBytes,
-    /// The moment of the rotation.
-    pub now: Timestamp,
-    /// New end of the access token.
-    pub access_expires: Timestamp,
-    /// New end of the refresh token; an end that is later already stays.
-    pub refresh_expires: Timestamp,
-}
-
 /// Keeps logins. The rules are in the module docs.
 ///
 /// Outside this crate a store can so far only wrap one of ours: a record cannot be taken apart or put together
@@ -60,18 +41,18 @@ pub trait TokenStore: Send + Sync + 'static {
     /// The login and its subject's epoch, from a primary: what was acknowledged is seen.
     fn find(&self, id: &TokenId) -> MaybeReady<Result<Option<Found>, StoreError>>;
 
-    /// Adds a login. `record.epoch` is overwritten with the subject's epoch, or with `first` if the subject has
-    /// none yet, which is then written. `now` is for purging when the bound is reached.
+    /// Adds a login, never replacing one. `record.epoch` is overwritten with the subject's epoch, or with
+    /// `insertion.first_epoch` if the subject has none yet, which is then written. In the same step, behind one
+    /// lock for each subject, the limit of live logins is held and `insertion.replaces` is revoked.
+    ///
+    /// A login is live if it is not revoked, has its subject's epoch, and its access or refresh token has not
+    /// ended. The oldest is the one that was created first.
     ///
     /// # Errors
     /// [`Conflict`](super::StoreErrorKind::Conflict) if the id is taken, [`Full`](super::StoreErrorKind::Full)
-    /// at the bound.
-    async fn insert(
-        &self,
-        record: LoginRecord,
-        first: Epoch,
-        now: Timestamp,
-    ) -> Result<Arc<LoginRecord>, StoreError>;
+    /// at the store's bound, [`LimitReached`](super::StoreErrorKind::LimitReached) at the subject's. Nothing was
+    /// changed then.
+    async fn insert(&self, record: LoginRecord, insertion: Insertion) -> Result<Inserted, StoreError>;
 
     /// Writes the columns of `rotation`, sets `confirmed = false` and `grace_hits = 0`, and takes the old
     /// refresh digest over as the previous one: where the id exists, the generation is the expected one,
@@ -85,14 +66,49 @@ pub trait TokenStore: Send + Sync + 'static {
     /// Sets `confirmed` where the id exists, the generation is this one and nothing is revoked.
     fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>>;
 
+    /// Writes the columns of `touch` where the id exists, the generation is the expected one, nothing is revoked
+    /// and the login was last seen at `seen_before` or earlier. No end moves back. Returns whether a record was
+    /// changed.
+    fn touch(&self, id: &TokenId, touch: Touch) -> MaybeReady<Result<bool, StoreError>>;
+
+    /// Writes the columns of `rekey`, sets `confirmed`, and forgets previous digest, nonce and `grace_hits`: where
+    /// the id exists, the generation is the expected one, nothing is revoked and the record's epoch is its
+    /// subject's. Returns whether a record was changed.
+    async fn rekey(&self, id: &TokenId, rekey: Rekey) -> Result<bool, StoreError>;
+
+    /// Replaces the data, and nothing else, and counts the version up: where the id exists, the version is the
+    /// expected one and nothing is revoked. Returns whether a record was changed.
+    async fn save_data(&self, id: &TokenId, version: u64, data: Data) -> Result<bool, StoreError>;
+
+    /// Replaces the label, and nothing else, where the id exists and nothing is revoked. Returns whether a record
+    /// was changed.
+    async fn set_label(&self, id: &TokenId, label: Option<Arc<str>>) -> Result<bool, StoreError>;
+
     /// Marks a login as revoked where it is not yet. Returns whether this call did it.
     async fn revoke(&self, id: &TokenId, revocation: Revocation) -> Result<bool, StoreError>;
 
-    /// Raises the subject's epoch and marks its logins, in one step. Returns how many were marked; 0 for an
-    /// unknown subject.
-    async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError>;
+    /// Marks the subject's logins as revoked, but for what is kept, and raises its epoch unless
+    /// [`Keep::Untouched`](super::Keep::Untouched) says otherwise, in one step behind the subject's lock. Returns
+    /// the logins that this call marked; `None` if the login to be rekeyed was not as expected, and nothing was
+    /// changed.
+    async fn revoke_subject(
+        &self,
+        subject: &Subject,
+        revocation: SubjectRevocation,
+    ) -> Result<Option<Vec<TokenId>>, StoreError>;
 
-    /// Removes up to `limit` logins of which no token can be valid any more ([`LoginRecord::purgeable_from`]),
-    /// oldest end first. Returns how many were removed.
-    async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError>;
+    /// Raises the epoch of every subject, in one step, and then marks their logins. Returns how many were marked.
+    /// A call that fails or is dropped on the way has ended every login or none; marks may be missing.
+    async fn revoke_everyone(&self, revocation: Revocation) -> Result<u64, StoreError>;
+
+    /// Lists logins in the order of their ids, revoked and ended ones included.
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Found>, StoreError>;
+
+    /// Removes logins of which no token can be valid any more
+    /// ([`LoginRecord::purgeable_from`]). Returns which were removed.
+    async fn purge(&self, purge: &Purge) -> Result<Vec<TokenId>, StoreError>;
+
+    /// Wipes the nonce of every confirmed login that was rotated before this moment; its previous digest stays.
+    /// Returns how many records were changed.
+    async fn wipe_nonces(&self, rotated_before: Timestamp) -> Result<u64, StoreError>;
 }

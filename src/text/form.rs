@@ -36,6 +36,8 @@ pub struct Brand {
 /// An access token, taken apart.
 pub(crate) struct AccessText {
     pub(crate) id: TokenId,
+    /// The place of its brand in the list.
+    pub(crate) brand: usize,
     /// Not wiped, unlike a secret of ours: the request holds the same characters, and nobody wipes those.
     pub(crate) secret: [u8; SECRET_WIDTH],
 }
@@ -197,12 +199,13 @@ pub(crate) fn is_access(text: &str, brands: &[Brand]) -> bool {
 
 pub(crate) fn parse_access(text: &str, brands: &[Brand]) -> Option<AccessText> {
     let text = text.as_bytes();
-    let body = brands.iter().find_map(|brand| brand.strip(text, b'a'))?;
+    let (brand, body) =
+        brands.iter().enumerate().find_map(|(place, brand)| Some((place, brand.strip(text, b'a')?)))?;
     let body: &[u8; ID_WIDTH + SECRET_WIDTH + CHECK_WIDTH] = body.try_into().ok()?;
     check_characters(text, body)?;
     let (id, rest) = body.split_first_chunk()?;
     let (secret, _check) = rest.split_first_chunk()?;
-    Some(AccessText { id: TokenId(*id), secret: *secret })
+    Some(AccessText { id: TokenId(*id), brand, secret: *secret })
 }
 
 pub(crate) fn parse_refresh(text: &str, brands: &[Brand]) -> Option<RefreshText> {

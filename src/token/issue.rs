@@ -1,41 +1,24 @@
 //! A new login.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
-
-use serde_json::{Map, Value};
+use std::{error::Error, fmt, sync::Arc};
 
 use super::{
+    IssueOptions, Issued,
+    lifetimes::{self, Lifetimes},
     ratchet::{self, Kind, Pair},
     service::{Parts, TokenService},
 };
 use crate::{
     clock::Timestamp,
     credential::Channel,
+    error::{ConfigError, Faults},
     event::Event,
     identity::Subject,
     random::{self, RandomError},
-    secret::{Secret, SecretBytes},
-    store::{Binding, Context, Epoch, LoginRecord, StoreError, StoreErrorKind},
+    secret::SecretBytes,
+    store::{Binding, Context, Data, Epoch, Insertion, LoginRecord, StoreError, StoreErrorKind},
     text::{self, TokenId},
 };
-
-/// What a new login is bound to and carries.
-#[derive(Debug, Clone, Default)]
-pub struct IssueOptions {
-    tenant: Option<Arc<str>>,
-    client: Option<Arc<str>>,
-    key_thumbprint: Option<Arc<str>>,
-    context: Context,
-}
-
-/// Fresh tokens: the only time their texts leave the service.
-#[derive(Clone)]
-pub struct Issued {
-    access: Secret,
-    refresh: Option<Secret>,
-    record: Arc<LoginRecord>,
-    now: Timestamp,
-}
 
 /// No tokens were issued.
 #[derive(Clone)]
@@ -52,6 +35,10 @@ pub enum IssueErrorKind {
     Random,
     /// The store did not take the login.
     Store,
+    /// The subject has as many live logins as it may have.
+    LimitReached,
+    /// The options break a rule; the source is the [`ConfigError`] that names all of them.
+    Options,
 }
 
 // ===== impl TokenService =====
@@ -60,7 +47,8 @@ impl<I> TokenService<I> {
     /// A new login whose tokens travel in the `Authorization` header.
     ///
     /// # Errors
-    /// [`IssueError`] if the store is full or down, or there are no random bytes. Nothing was issued then.
+    /// [`IssueError`] if the options break a rule, the subject has too many logins, the store is full or down, or
+    /// there are no random bytes. Nothing was issued then.
     ///
     /// # Cancel safety
     /// A dropped call leaves a login behind of which nobody has the tokens, or none.
@@ -93,41 +81,50 @@ impl Parts {
         &self,
         subject: Subject,
         channel: Channel,
-        options: IssueOptions,
+        mut options: IssueOptions,
     ) -> Result<Issued, IssueError> {
         let now = self.clock.now();
-        let pair = Pair {
-            access: text::encode_secret(&*random::bytes()?),
-            refresh: text::encode_secret(&*random::bytes()?),
-        };
-        let record = self.new_record(subject, channel, options, &pair, now)?;
-        let first_epoch = Epoch::from_number(u64::from_be_bytes(*random::bytes()?));
-        let record = self.store.insert(record, first_epoch, now).await.map_err(|error| {
+        let lifetimes = options.lifetimes(&self.policy);
+        let mut faults = Faults::default();
+        lifetimes.check(&mut faults);
+        lifetimes::check_options(self.policy.sliding, lifetimes, &mut faults);
+        let (context, data) = options.json(&mut faults);
+        faults.finish()?;
+
+        let pair = Pair::random()?;
+        let mut insertion = Insertion::new(Epoch::from_number(u64::from_be_bytes(*random::bytes()?)), now);
+        insertion.purge_before = self.policy.purge_before(now);
+        insertion.limit = self.policy.limit;
+        insertion.replaces = options.replaces;
+        let record = self.new_record(subject, channel, options, lifetimes, (context, data), &pair, now)?;
+        let inserted = self.store.insert(record, insertion).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
                 self.emit(&Event::StoreFull);
             }
             IssueError::from(error)
         })?;
-        Ok(self.hand_out(&pair, record, now))
+        Ok(self.hand_out(&pair, inserted.record, now))
     }
 
+    #[allow(clippy::too_many_arguments)] // the parts of one record
     fn new_record(
         &self,
         subject: Subject,
         channel: Channel,
         options: IssueOptions,
+        lifetimes: Lifetimes,
+        (context, data): (Context, Data),
         pair: &Pair,
         now: Timestamp,
     ) -> Result<LoginRecord, RandomError> {
-        let policy = &self.policy;
-        let end = |ttl: Option<Duration>| ttl.map_or(Timestamp::NEVER, |ttl| now.plus(ttl));
         let id = TokenId::from_random(&*random::bytes()?);
         let digest = |kind, secret| {
             let binding = ratchet::bind(kind, id, &subject, options.tenant.as_deref(), channel);
-            ratchet::new_digest(binding, secret, policy.hash, self.pepper.as_ref())
+            ratchet::new_digest(binding, secret, self.policy.hash, self.pepper.as_ref())
         };
         let access = digest(Kind::Access, &pair.access);
-        let refresh = policy.refresh_ttl.map(|_| digest(Kind::Refresh, &pair.refresh));
+        let refresh = lifetimes.refresh.map(|_| digest(Kind::Refresh, &pair.refresh));
+        let absolute = lifetimes::end(lifetimes.absolute, now, Timestamp::NEVER);
         Ok(LoginRecord {
             id,
             subject: Arc::new(subject),
@@ -135,7 +132,11 @@ impl Parts {
             channel,
             client: options.client,
             key_thumbprint: options.key_thumbprint,
-            context: options.context,
+            label: options.label,
+            context,
+            data,
+            version: 0,
+            browser_session: options.browser_session,
             access,
             refresh,
             previous: None,
@@ -146,11 +147,12 @@ impl Parts {
             confirmed: true,
             grace_hits: 0,
             created: now,
-            access_ttl: policy.access_ttl,
-            refresh_ttl: policy.refresh_ttl,
-            access_expires: end(policy.access_ttl),
-            refresh_expires: end(policy.refresh_ttl),
-            absolute_expires: end(policy.absolute),
+            last_seen: now,
+            access_ttl: lifetimes.access,
+            refresh_ttl: lifetimes.refresh,
+            access_expires: lifetimes::end(lifetimes.access, now, absolute),
+            refresh_expires: lifetimes::end(lifetimes.refresh, now, absolute),
+            absolute_expires: absolute,
             // The store writes the subject's own.
             epoch: Epoch::from_number(0),
             revoked: None,
@@ -167,82 +169,7 @@ impl Parts {
                 ratchet::tag(&record.lineage, tagged)
             })
         });
-        Issued { access, refresh, record, now }
-    }
-}
-
-// ===== impl IssueOptions =====
-
-impl IssueOptions {
-    /// Binds the login to a tenant: requests for another one, or for none, are refused.
-    ///
-    /// The inbound layer knows no tenants yet and so refuses such tokens; verify them with
-    /// [`Verify::verify`](crate::verify::Verify::verify) and
-    /// [`Attempt::with_tenant`](crate::verify::Attempt::with_tenant).
-    #[must_use]
-    pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
-        self.tenant = Some(tenant.into());
-        self
-    }
-
-    /// Binds refreshing to a client.
-    #[must_use]
-    pub fn client(mut self, client: impl Into<Arc<str>>) -> Self {
-        self.client = Some(client.into());
-        self
-    }
-
-    /// Binds refreshing to a key by its thumbprint (RFC 7638).
-    #[must_use]
-    pub fn key_thumbprint(mut self, thumbprint: impl Into<Arc<str>>) -> Self {
-        self.key_thumbprint = Some(thumbprint.into());
-        self
-    }
-
-    /// Data of the application, kept with the login.
-    #[must_use]
-    pub fn context(mut self, object: Map<String, Value>) -> Self {
-        self.context = object.into();
-        self
-    }
-}
-
-// ===== impl Issued =====
-
-impl Issued {
-    /// The access token.
-    pub fn access(&self) -> &Secret {
-        &self.access
-    }
-
-    /// The refresh token, if the policy gives any.
-    pub fn refresh(&self) -> Option<&Secret> {
-        self.refresh.as_ref()
-    }
-
-    /// The login.
-    pub fn record(&self) -> &LoginRecord {
-        &self.record
-    }
-
-    /// What is left of the access token's life; `None` if it never ends.
-    pub fn expires_in(&self) -> Option<Duration> {
-        self.remaining(self.record.access_expires())
-    }
-
-    /// What is left of the refresh token's life; `None` if there is none.
-    pub fn refresh_expires_in(&self) -> Option<Duration> {
-        self.remaining(self.record.refresh_expires()?)
-    }
-
-    fn remaining(&self, end: Timestamp) -> Option<Duration> {
-        (end != Timestamp::NEVER).then(|| end.since(self.now))
-    }
-}
-
-impl fmt::Debug for Issued {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Issued").field("record", &self.record).finish_non_exhaustive()
+        Issued::new(access, refresh, record, now)
     }
 }
 
@@ -263,7 +190,17 @@ impl From<RandomError> for IssueError {
 
 impl From<StoreError> for IssueError {
     fn from(error: StoreError) -> Self {
-        Self { kind: IssueErrorKind::Store, source: Arc::new(error) }
+        let kind = match error.kind() {
+            StoreErrorKind::LimitReached => IssueErrorKind::LimitReached,
+            _ => IssueErrorKind::Store,
+        };
+        Self { kind, source: Arc::new(error) }
+    }
+}
+
+impl From<ConfigError> for IssueError {
+    fn from(error: ConfigError) -> Self {
+        Self { kind: IssueErrorKind::Options, source: Arc::new(error) }
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn refuse_outright(
     record: &LoginRecord,
     epoch: Option<Epoch>,
     now: Timestamp,
+    policy: &TokenPolicy,
     pepper: Option<&Pepper>,
 ) -> Result<Option<Reason>, KeyTrouble> {
     let reason = if !ratchet::tag_matches(&record.lineage, presented) {
@@ -30,7 +31,7 @@ pub(super) fn refuse_outright(
         Reason::WrongSecret // d
     } else if record.revoked.is_some() {
         Reason::Revoked // e
-    } else if epoch != Some(record.epoch) {
+    } else if epoch != Some(record.epoch) || policy.is_before_floor(record) {
         Reason::EpochChanged // f
     } else if request.tenant() != record.tenant() {
         Reason::WrongTenant

@@ -47,20 +47,36 @@
 //! # Ok::<(), portcullis::error::ConfigError>(())
 //! ```
 
+mod background;
+mod data;
 mod issue;
+mod issued;
 mod judge;
+mod lifetimes;
+mod logins;
+mod options;
 mod pepper;
 mod policy;
+mod purge;
 mod ratchet;
 mod record;
 mod refresh;
+mod rekey;
+mod renew;
 mod request;
 mod revoke;
 mod service;
+mod touch;
+mod users;
 mod verify;
+mod watch;
 
-pub use issue::{IssueError, IssueErrorKind, IssueOptions, Issued};
-pub use policy::{TokenPolicy, TokenPolicyBuilder};
+pub use data::DataError;
+pub use issue::{IssueError, IssueErrorKind};
+pub use issued::Issued;
+pub use logins::{LoginPage, LoginQuery, LoginState};
+pub use options::IssueOptions;
+pub use policy::{Sliding, TokenPolicy, TokenPolicyBuilder, TouchMode};
 pub use record::NoRecord;
 pub use request::RefreshRequest;
 pub use service::TokenService;

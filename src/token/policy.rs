@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use super::lifetimes::{self, Lifetimes};
 use crate::{
+    clock::Timestamp,
     error::{ConfigError, Faults},
-    store::HashAlgorithm,
+    store::{HashAlgorithm, LiveLimit, LoginRecord},
     text::Brand,
 };
 
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const GRACE_MAX: Duration = Duration::from_secs(300);
 /// After the window an honest retry may still be judged by a node whose clock is ahead: refused, not punished.
@@ -19,13 +23,41 @@ pub(super) const GRACE_CAP: u32 = 100;
 #[derive(Debug, Clone)]
 pub struct TokenPolicy {
     pub(super) brands: Vec<Brand>,
-    pub(super) access_ttl: Option<Duration>,
-    pub(super) refresh_ttl: Option<Duration>,
-    pub(super) absolute: Option<Duration>,
+    pub(super) lifetimes: Lifetimes,
+    pub(super) sliding: Sliding,
+    pub(super) touch_every: Option<Duration>,
+    pub(super) touch_mode: TouchMode,
     pub(super) grace: Duration,
     pub(super) unconfirmed: Duration,
     pub(super) hash: HashAlgorithm,
     pub(super) bind_channel: bool,
+    pub(super) limit: LiveLimit,
+    pub(super) keep_for: Duration,
+    pub(super) issued_not_before: Option<Timestamp>,
+}
+
+/// Which ends move while a login is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Sliding {
+    /// None.
+    #[default]
+    Off,
+    /// That of the access token.
+    Access,
+    /// Those of the access and the refresh token.
+    AccessAndRefresh,
+}
+
+/// When the write that notes a use happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum TouchMode {
+    /// Beside the request, which does not wait for it; dropped where too many are under way.
+    #[default]
+    Background,
+    /// Before the request goes on.
+    Inline,
 }
 
 /// Makes a [`TokenPolicy`].
@@ -34,13 +66,24 @@ pub struct TokenPolicy {
 pub struct TokenPolicyBuilder {
     brand: String,
     older_brands: Vec<String>,
-    access_ttl: Option<Duration>,
-    refresh_ttl: Option<Duration>,
-    absolute: Option<Duration>,
+    lifetimes: Lifetimes,
+    sliding: Sliding,
+    touch_every: Interval,
+    touch_mode: TouchMode,
     grace: Duration,
     unconfirmed: Duration,
     hash: HashAlgorithm,
     bind_channel: bool,
+    limit: LiveLimit,
+    keep_for: Duration,
+    issued_not_before: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Interval {
+    /// A share of the access token's life.
+    Derived,
+    Set(Option<Duration>),
 }
 
 // ===== impl TokenPolicy =====
@@ -51,19 +94,33 @@ impl TokenPolicy {
         TokenPolicyBuilder {
             brand: "pc".to_owned(),
             older_brands: Vec::new(),
-            access_ttl: Some(DAY),
-            refresh_ttl: Some(7 * DAY),
-            absolute: Some(7 * DAY),
+            lifetimes: Lifetimes { access: Some(DAY), refresh: Some(7 * DAY), absolute: Some(7 * DAY) },
+            sliding: Sliding::Off,
+            touch_every: Interval::Derived,
+            touch_mode: TouchMode::Background,
             grace: Duration::from_secs(10),
             unconfirmed: DAY,
             hash: HashAlgorithm::Sha256,
             bind_channel: true,
+            limit: LiveLimit::Unlimited,
+            keep_for: Duration::ZERO,
+            issued_not_before: None,
         }
     }
 
     /// The brand of new tokens.
     pub(super) fn brand(&self) -> &Brand {
         &self.brands[0]
+    }
+
+    /// Whether the login is older than the policy allows any login to be.
+    pub(super) fn is_before_floor(&self, record: &LoginRecord) -> bool {
+        self.issued_not_before.is_some_and(|floor| record.created < floor)
+    }
+
+    /// What may be purged at `now`: the rest is kept for audit.
+    pub(super) fn purge_before(&self, now: Timestamp) -> Timestamp {
+        now.minus(self.keep_for)
     }
 }
 
@@ -92,19 +149,50 @@ impl TokenPolicyBuilder {
     /// Life of an access token; `None` is "never ends" and needs `absolute(None)` and `refresh_ttl(None)`.
     /// Default 24 h.
     pub fn access_ttl(mut self, ttl: Option<Duration>) -> Self {
-        self.access_ttl = ttl;
+        self.lifetimes.access = ttl;
         self
     }
 
     /// Life of a refresh token, counted anew at each refresh; `None` gives no refresh tokens. Default 7 d.
     pub fn refresh_ttl(mut self, ttl: Option<Duration>) -> Self {
-        self.refresh_ttl = ttl;
+        self.lifetimes.refresh = ttl;
         self
     }
 
     /// The end of a login, counted from the login and extended by nothing; `None` for no end. Default 7 d.
     pub fn absolute(mut self, ceiling: Option<Duration>) -> Self {
-        self.absolute = ceiling;
+        self.lifetimes.absolute = ceiling;
+        self
+    }
+
+    /// Extends the access token while it is in use: to its own life from now, never past the absolute end, never
+    /// back. Off by default.
+    ///
+    /// A captured access token then lives to the absolute end, and where refresh tokens exist nothing ever
+    /// rotates. So this needs `absolute`, and `refresh_ttl(None)` or
+    /// [`sliding_with_refresh`](Self::sliding_with_refresh).
+    pub fn sliding(mut self) -> Self {
+        self.sliding = Sliding::Access;
+        self
+    }
+
+    /// [`sliding`](Self::sliding) for tokens with a refresh token, whose end moves too.
+    pub fn sliding_with_refresh(mut self) -> Self {
+        self.sliding = Sliding::AccessAndRefresh;
+        self
+    }
+
+    /// How long after a use was noted, and the ends were extended, the next use is noted; zero for every use,
+    /// `None` for never. Default: a twentieth of the access life, at least one minute and at most one hour, and
+    /// never above half of it.
+    pub fn touch_every(mut self, interval: Option<Duration>) -> Self {
+        self.touch_every = Interval::Set(interval);
+        self
+    }
+
+    /// Whether a request waits until its use is noted. Default [`TouchMode::Background`].
+    pub fn touch_mode(mut self, mode: TouchMode) -> Self {
+        self.touch_mode = mode;
         self
     }
 
@@ -141,6 +229,33 @@ impl TokenPolicyBuilder {
         self
     }
 
+    /// A new login ends all earlier ones of its subject, in one step with it. Off by default.
+    pub fn single_login(self) -> Self {
+        self.limit(LiveLimit::EndOldest(1))
+    }
+
+    /// How many live logins a subject may have, and what a login above that does. Exact, also for logins at the
+    /// same moment. Default [`LiveLimit::Unlimited`].
+    pub fn limit(mut self, limit: LiveLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Keeps records for so long after their login has ended, as they were, with time and reason of a
+    /// revocation; [`Duration::MAX`] for ever. They authenticate nobody, but count towards the bound of a store.
+    /// Default zero.
+    pub fn keep_for_audit(mut self, span: Duration) -> Self {
+        self.keep_for = span;
+        self
+    }
+
+    /// Logins from before this moment are invalid: after a backup was restored, whose revocations are lost, or
+    /// after a leak. Default none.
+    pub fn issued_not_before(mut self, moment: Timestamp) -> Self {
+        self.issued_not_before = Some(moment);
+        self
+    }
+
     /// Checks every rule.
     ///
     /// # Errors
@@ -154,44 +269,39 @@ impl TokenPolicyBuilder {
                 None => faults.add("brand", text, "must be 1 to 16 of a-z and 0-9"),
             }
         }
-        for (field, ttl) in
-            [("access_ttl", self.access_ttl), ("refresh_ttl", self.refresh_ttl), ("absolute", self.absolute)]
-        {
-            // Times are stored in milliseconds: anything shorter would be zero there.
-            let usable = ttl.is_none_or(|ttl| ttl >= Duration::from_millis(1));
-            faults.check(usable, field, ttl, "must be at least one millisecond");
-        }
-        if let Some(refresh) = self.refresh_ttl {
-            let shorter = self.access_ttl.is_some_and(|access| access < refresh);
-            faults.check(shorter, "access_ttl", self.access_ttl, "must be shorter than refresh_ttl");
-        }
-        if let Some(ceiling) = self.absolute {
-            let below = |ttl: Duration| ttl <= ceiling;
-            faults.check(
-                self.access_ttl.is_some_and(below),
-                "access_ttl",
-                self.access_ttl,
-                "must not exceed absolute",
-            );
-            faults.check(
-                self.refresh_ttl.is_none_or(below),
-                "refresh_ttl",
-                self.refresh_ttl,
-                "must not exceed absolute",
-            );
+        self.lifetimes.check(&mut faults);
+        lifetimes::check_sliding(self.sliding, self.lifetimes, &mut faults);
+        let touch_every = match self.touch_every {
+            Interval::Derived => Some(derived_interval(self.lifetimes.access)),
+            Interval::Set(interval) => interval,
+        };
+        if self.sliding != Sliding::Off {
+            let rule = "sliding needs it, at most half of access_ttl";
+            let half = self.lifetimes.access.map_or(Duration::MAX, |access| access / 2);
+            faults.check(touch_every.is_some_and(|every| every <= half), "touch_every", touch_every, rule);
         }
         faults.check(self.grace <= GRACE_MAX, "grace", self.grace, "must be at most 300 s");
         faults.check(self.unconfirmed <= DAY, "unconfirmed", self.unconfirmed, "must be at most 24 h");
+        let nobody = matches!(self.limit, LiveLimit::Refuse(0) | LiveLimit::EndOldest(0));
+        faults.check(!nobody, "limit", self.limit, "must be at least 1");
         faults.finish()?;
         Ok(TokenPolicy {
             brands,
-            access_ttl: self.access_ttl,
-            refresh_ttl: self.refresh_ttl,
-            absolute: self.absolute,
+            lifetimes: self.lifetimes,
+            sliding: self.sliding,
+            touch_every,
+            touch_mode: self.touch_mode,
             grace: self.grace,
             unconfirmed: self.unconfirmed,
             hash: self.hash,
             bind_channel: self.bind_channel,
+            limit: self.limit,
+            keep_for: self.keep_for,
+            issued_not_before: self.issued_not_before,
         })
     }
+}
+
+fn derived_interval(access: Option<Duration>) -> Duration {
+    access.map_or(HOUR, |access| (access / 20).clamp(MINUTE, HOUR).min(access / 2))
 }

@@ -9,6 +9,7 @@ use super::pepper::{KeyTrouble, Pepper, PepperKey};
 use crate::{
     credential::Channel,
     identity::{Issuer, Subject},
+    random::{self, RandomError},
     secret::SecretBytes,
     store::{Digest, HashAlgorithm, HashBytes, LoginRecord},
     text::{Canonical, RefreshText, SecretChars, TagChars, TokenId, encode_secret, encode_tag},
@@ -25,6 +26,13 @@ pub(super) enum Kind {
 pub(super) struct Pair {
     pub(super) access: SecretChars,
     pub(super) refresh: SecretChars,
+}
+
+impl Pair {
+    /// The secrets of a login, or of one that starts anew.
+    pub(super) fn random() -> Result<Self, RandomError> {
+        Ok(Self { access: encode_secret(&*random::bytes()?), refresh: encode_secret(&*random::bytes()?) })
+    }
 }
 
 impl Kind {
@@ -47,6 +55,18 @@ pub(super) fn new_digest(
 ) -> Digest {
     let key = pepper.map(Pepper::current);
     Digest::new(key.map(|key| key.id), hash(algorithm, binding, secret, key))
+}
+
+/// The digest of the same access secret under today's hash and pepper key, if the stored one is older.
+pub(super) fn newer_digest(
+    record: &LoginRecord,
+    secret: &[u8; 43],
+    algorithm: HashAlgorithm,
+    pepper: Option<&Pepper>,
+) -> Option<Digest> {
+    let current = pepper.map(|pepper| pepper.current().id);
+    let old = record.access.algorithm() != algorithm || record.access.key() != current;
+    old.then(|| new_digest(binding(Kind::Access, record), secret, algorithm, pepper))
 }
 
 /// Whether `secret` is the one behind `stored`; compared in constant time.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Issued,
     judge::{self, Standing},
+    lifetimes,
     pepper::Pepper,
     ratchet::{self, Kind},
     request::RefreshRequest,
@@ -19,7 +20,7 @@ use crate::{
     problem::Reason,
     random,
     secret::SecretBytes,
-    store::{Found, LoginRecord, Revocation, RevokeReason, Rotation},
+    store::{Found, LoginRecord, RevokeReason, Rotation},
     text::{self, RefreshText},
     verify::Refusal,
 };
@@ -80,15 +81,16 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             parts.work_in_vain(presented); // b
             return Step::Done(Err(Refusal::Invalid(Reason::UnknownRecord)));
         };
-        match judge::refuse_outright(presented, request, &record, epoch, arrived, parts.pepper.as_ref()) {
+        let (policy, pepper) = (&parts.policy, parts.pepper.as_ref());
+        match judge::refuse_outright(presented, request, &record, epoch, arrived, policy, pepper) {
             Ok(None) => {}
             Ok(Some(reason)) => return Step::Done(Err(Refusal::Invalid(reason))),
             Err(trouble) => return Step::Done(Err(parts.key_trouble(trouble, &record))),
         }
-        match self.users.find(&record.subject).wait().await {
+        match self.lookup.find(&record.subject).wait().await {
             Ok(Some(_)) => {}
             Ok(None) => {
-                return Step::Done(Err(parts.end_inactive(&record, parts.clock.now()).await));
+                return Step::Done(Err(parts.end_inactive(&record).await));
             } // h
             Err(error) => return Step::Done(Err(Refusal::Unavailable(error))),
         }
@@ -109,7 +111,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Standing::Reuse(kind) => {
                 let since_rotation = arrived.since(record.rotated_at);
                 let event = Event::TokenReuse { record: record.id, kind, since_rotation };
-                Step::Done(Err(parts.end_reused(&record, now, &event).await))
+                Step::Done(Err(parts.end_reused(&record, &event).await))
             }
         }
     }
@@ -129,17 +131,14 @@ impl Parts {
         let digest = |kind, secret| {
             ratchet::new_digest(ratchet::binding(kind, record), secret, self.policy.hash, pepper)
         };
-        let end = |ttl: Option<std::time::Duration>| {
-            ttl.map_or(Timestamp::NEVER, |ttl| now.plus(ttl)).min(record.absolute_expires)
-        };
         let rotation = Rotation {
             generation: record.generation,
             access: digest(Kind::Access, &pair.access),
             refresh: digest(Kind::Refresh, &pair.refresh),
             nonce,
             now,
-            access_expires: end(record.access_ttl),
-            refresh_expires: end(record.refresh_ttl),
+            access_expires: lifetimes::end(record.access_ttl, now, record.absolute_expires),
+            refresh_expires: lifetimes::end(record.refresh_ttl, now, record.absolute_expires),
         };
         match self.store.rotate(&record.id, rotation.clone()).await {
             Ok(true) => {
@@ -186,16 +185,16 @@ impl Parts {
     }
 
     /// Branch h: the user is gone, and so is the login.
-    async fn end_inactive(&self, record: &LoginRecord, now: Timestamp) -> Refusal {
-        match self.store.revoke(&record.id, Revocation::new(now, RevokeReason::Inactive)).await {
+    async fn end_inactive(&self, record: &LoginRecord) -> Refusal {
+        match self.revoke_login(&record.id, RevokeReason::Inactive).await {
             Ok(_) => Refusal::Invalid(Reason::InactiveUser),
             Err(error) => Self::store_failed(error),
         }
     }
 
     /// Branch m: revoked by the first proof, which alone is reported.
-    async fn end_reused(&self, record: &LoginRecord, now: Timestamp, event: &Event) -> Refusal {
-        match self.store.revoke(&record.id, Revocation::new(now, RevokeReason::Reuse)).await {
+    async fn end_reused(&self, record: &LoginRecord, event: &Event) -> Refusal {
+        match self.revoke_login(&record.id, RevokeReason::Reuse).await {
             Ok(first) => {
                 if first {
                     self.emit(event);

@@ -1,10 +1,12 @@
 //! The end of a login.
 
-use super::service::TokenService;
+use super::service::{Parts, TokenService};
 use crate::{
+    credential::Channel,
     identity::Subject,
-    store::{Revocation, RevokeReason, StoreError},
-    text::TokenId,
+    store::{Found, Keep, Revocation, RevokeReason, StoreError, SubjectRevocation},
+    text::{self, TokenId},
+    verify::Refusal,
 };
 
 impl<I> TokenService<I> {
@@ -16,8 +18,50 @@ impl<I> TokenService<I> {
     /// # Cancel safety
     /// The login has ended or it has not.
     pub async fn revoke(&self, id: &TokenId) -> Result<(), StoreError> {
-        let revocation = Revocation::new(self.parts.clock.now(), RevokeReason::Logout);
-        self.parts.store.revoke(id, revocation).await.map(|_first| ())
+        self.parts.revoke_login(id, RevokeReason::Logout).await.map(|_first| ())
+    }
+
+    /// Ends one login if it is this subject's: what a list of devices offers. Says whether it is.
+    ///
+    /// # Errors
+    /// As [`revoke`](Self::revoke).
+    ///
+    /// # Cancel safety
+    /// As [`revoke`](Self::revoke).
+    pub async fn revoke_of(&self, subject: &Subject, id: &TokenId) -> Result<bool, StoreError> {
+        let found = self.parts.store.find(id).wait().await?;
+        let own = found.is_some_and(|found| *found.record.subject == *subject);
+        if own {
+            self.revoke(id).await?;
+        }
+        Ok(own)
+    }
+
+    /// Ends the login of an access token that is presented on this channel, also if it has expired; says whether
+    /// there was one. For a logout, which shall work with a token that can do nothing else any more.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`] if the store did not answer or a pepper key is missing: the login may live on.
+    ///
+    /// # Cancel safety
+    /// As [`revoke`](Self::revoke).
+    pub async fn logout(&self, token: &str, channel: Channel) -> Result<bool, Refusal> {
+        let Some(presented) = text::parse_access(token, &self.parts.policy.brands) else {
+            return Ok(false);
+        };
+        let found = self.parts.store.find(&presented.id).wait().await.map_err(Parts::store_failed)?;
+        let Some(Found { record, .. }) = found else {
+            return Ok(false);
+        };
+        let own = match self.parts.proves_access(&record, &presented) {
+            Ok(proven) => proven && (record.channel == channel || !self.parts.policy.bind_channel),
+            Err(Refusal::Invalid(_)) => false,
+            Err(unavailable) => return Err(unavailable),
+        };
+        if own {
+            self.revoke(&record.id).await.map_err(Parts::store_failed)?;
+        }
+        Ok(own)
     }
 
     /// Ends all logins of a subject, those of which the store has lost track included. Returns how many were
@@ -31,7 +75,57 @@ impl<I> TokenService<I> {
     /// # Cancel safety
     /// All have ended or none has.
     pub async fn revoke_subject(&self, subject: &Subject) -> Result<u64, StoreError> {
-        let revocation = Revocation::new(self.parts.clock.now(), RevokeReason::Logout);
-        self.parts.store.revoke_subject(subject, revocation).await
+        self.parts.revoke_but(subject, Keep::Nothing).await
+    }
+
+    /// Ends all logins of a subject but this one. Returns how many were ended.
+    ///
+    /// # Errors
+    /// As [`revoke`](Self::revoke).
+    ///
+    /// # Cancel safety
+    /// As [`revoke_subject`](Self::revoke_subject).
+    pub async fn revoke_others(&self, subject: &Subject, keep: &TokenId) -> Result<u64, StoreError> {
+        self.parts.revoke_but(subject, Keep::Untouched(*keep)).await
+    }
+
+    /// Ends every login of every subject: after a leak. Returns how many were ended.
+    ///
+    /// # Errors
+    /// As [`revoke`](Self::revoke).
+    ///
+    /// # Cancel safety
+    /// All have ended or none has; the records of some may not say so yet.
+    pub async fn revoke_everyone(&self) -> Result<u64, StoreError> {
+        let revocation = Revocation::new(self.parts.clock.now(), RevokeReason::Everyone);
+        let ended = self.parts.store.revoke_everyone(revocation).await?;
+        self.parts.watchers.wake_all();
+        Ok(ended)
+    }
+}
+
+impl Parts {
+    /// Says whether this call ended it.
+    pub(super) async fn revoke_login(&self, id: &TokenId, reason: RevokeReason) -> Result<bool, StoreError> {
+        let first = self.store.revoke(id, Revocation::new(self.clock.now(), reason)).await?;
+        self.watchers.wake(id);
+        Ok(first)
+    }
+
+    /// The logins that ended; `None` if the one to be rekeyed was not as expected.
+    pub(super) async fn revoke_logins(
+        &self,
+        subject: &Subject,
+        what: SubjectRevocation,
+    ) -> Result<Option<Vec<TokenId>>, StoreError> {
+        let ended = self.store.revoke_subject(subject, what).await?;
+        ended.iter().flatten().for_each(|id| self.watchers.wake(id));
+        Ok(ended)
+    }
+
+    async fn revoke_but(&self, subject: &Subject, keep: Keep) -> Result<u64, StoreError> {
+        let revocation = Revocation::new(self.clock.now(), RevokeReason::Logout);
+        let ended = self.revoke_logins(subject, SubjectRevocation::new(revocation, keep)).await?;
+        Ok(ended.map_or(0, |ended| ended.len() as u64))
     }
 }

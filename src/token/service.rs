@@ -1,8 +1,10 @@
 //! The service and its parts.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use super::{pepper::Pepper, policy::TokenPolicy};
+use super::{
+    background::Background, pepper::Pepper, policy::TokenPolicy, users::RememberedUsers, watch::Watchers,
+};
 use crate::{
     clock::Clock,
     error::BoxError,
@@ -19,7 +21,11 @@ use crate::{
 /// Without [`users`](Self::users) the identity is the [`Subject`] itself. See the module docs.
 pub struct TokenService<I = Subject> {
     pub(super) parts: Arc<Parts>,
+    /// Asked on every request; may remember.
     pub(super) users: Arc<dyn UserLookup<User = I>>,
+    /// Asked where tokens are handed out.
+    pub(super) lookup: Arc<dyn UserLookup<User = I>>,
+    remembered: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -28,6 +34,8 @@ pub(super) struct Parts {
     pub(super) policy: TokenPolicy,
     pub(super) clock: Clock,
     pub(super) pepper: Option<Pepper>,
+    pub(super) background: Arc<Background>,
+    pub(super) watchers: Arc<Watchers>,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -39,26 +47,58 @@ struct SubjectsAreUsers;
 impl TokenService<Subject> {
     /// A service over this store.
     pub fn new(store: impl TokenStore, policy: TokenPolicy) -> Self {
-        let parts =
-            Parts { store: Arc::new(store), policy, clock: Clock::system(), pepper: None, observer: None };
-        Self { parts: Arc::new(parts), users: Arc::new(SubjectsAreUsers) }
+        let parts = Parts {
+            store: Arc::new(store),
+            policy,
+            clock: Clock::system(),
+            pepper: None,
+            background: Arc::default(),
+            watchers: Arc::default(),
+            observer: None,
+        };
+        let users = Arc::new(SubjectsAreUsers);
+        let lookup = Arc::clone(&users);
+        Self { parts: Arc::new(parts), users, lookup, remembered: None }
     }
 }
 
-impl<I> TokenService<I> {
+impl<I: Send + Sync + 'static> TokenService<I> {
     /// Looks the user up on every request; inactive users are refused everywhere.
     #[must_use]
     pub fn users<L: UserLookup>(self, users: L) -> TokenService<L::User> {
-        TokenService { parts: self.parts, users: Arc::new(users) }
+        let users = Arc::new(users);
+        let lookup = Arc::clone(&users);
+        TokenService { parts: self.parts, users, lookup, remembered: self.remembered }.remember()
+    }
+
+    /// Remembers active users for so long between look-ups: for so long a user who was made inactive, or lost a
+    /// role, goes on as before. Refreshing and new tokens always look up. Default: nothing is remembered.
+    #[must_use]
+    pub fn cache_users(mut self, age: Duration) -> Self {
+        self.remembered = (!age.is_zero()).then_some(age);
+        self.remember()
     }
 
     /// Replaces the clock; the default is [`Clock::system`].
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         Arc::make_mut(&mut self.parts).clock = clock;
-        self
+        self.remember()
     }
 
+    fn remember(mut self) -> Self {
+        self.users = match self.remembered {
+            None => Arc::clone(&self.lookup),
+            Some(age) => {
+                let (lookup, clock) = (Arc::clone(&self.lookup), self.parts.clock.clone());
+                Arc::new(RememberedUsers::new(lookup, age, clock))
+            }
+        };
+        self
+    }
+}
+
+impl<I> TokenService<I> {
     /// Adds a server-side key to every new digest. Digests made without it keep working until they are rotated.
     #[must_use]
     pub fn pepper(mut self, ring: KeyRing) -> Self {
@@ -76,7 +116,12 @@ impl<I> TokenService<I> {
 
 impl<I> Clone for TokenService<I> {
     fn clone(&self) -> Self {
-        Self { parts: Arc::clone(&self.parts), users: Arc::clone(&self.users) }
+        Self {
+            parts: Arc::clone(&self.parts),
+            users: Arc::clone(&self.users),
+            lookup: Arc::clone(&self.lookup),
+            remembered: self.remembered,
+        }
     }
 }
 

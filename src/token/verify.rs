@@ -12,19 +12,40 @@ use crate::{
     credential::Channel,
     error::BoxError,
     event::Event,
-    identity::Evidence,
-    maybe_ready::MaybeReady,
+    identity::{Ended, Evidence},
+    maybe_ready::{BoxFuture, MaybeReady},
     problem::Reason,
     store::{Found, LoginRecord, StoreError},
-    text::{self, AccessText, TokenId},
+    text::{self, AccessText},
     verify::{Attempt, Outcome, Refusal, Verified, Verify},
 };
 
 /// What the place where the token was found demands of it.
-struct Expected<'a> {
+#[derive(Clone)]
+struct Expected<T> {
     channel: Option<Channel>,
-    tenant: Option<&'a str>,
+    tenant: Option<T>,
     now: Timestamp,
+    /// Whether a renewal has to be written before the answer.
+    inline: bool,
+}
+
+/// What the text of a proven token is made of again, should it be renewed.
+#[derive(Clone, Copy)]
+pub(super) struct Presented {
+    pub(super) secret: [u8; 43],
+    pub(super) brand: usize,
+}
+
+/// A proven token of an active user.
+pub(super) struct Proven<I> {
+    pub(super) user: Arc<I>,
+    pub(super) record: Arc<LoginRecord>,
+    pub(super) presented: Presented,
+    /// The one it came on: with `danger_any_channel` that need not be the one it was issued for.
+    pub(super) channel: Channel,
+    pub(super) now: Timestamp,
+    pub(super) inline: bool,
 }
 
 impl<I: Send + Sync + 'static> TokenService<I> {
@@ -39,11 +60,11 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     /// # Cancel safety
     /// Nothing is lost when the call is dropped.
     pub async fn verify(&self, token: &str, channel: Option<Channel>) -> Outcome<I> {
-        let expected = Expected { channel, tenant: None, now: self.parts.clock.now() };
+        let expected = Expected { channel, tenant: None, now: self.parts.clock.now(), inline: false };
         self.check(token, &expected).wait().await
     }
 
-    fn check(&self, token: &str, expected: &Expected<'_>) -> MaybeReady<Outcome<I>> {
+    fn check(&self, token: &str, expected: &Expected<&str>) -> MaybeReady<Outcome<I>> {
         let Some(presented) = text::parse_access(token, &self.parts.policy.brands) else {
             return MaybeReady::Now(Err(Refusal::Invalid(Reason::Malformed)));
         };
@@ -51,11 +72,16 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             MaybeReady::Now(found) => self.judge(found, &presented, expected),
             MaybeReady::Later(found) => {
                 let this = self.clone();
-                let (channel, now) = (expected.channel, expected.now);
-                let tenant: Option<Box<str>> = expected.tenant.map(Into::into);
+                let owned = Expected {
+                    channel: expected.channel,
+                    tenant: expected.tenant.map(Box::<str>::from),
+                    now: expected.now,
+                    inline: expected.inline,
+                };
                 MaybeReady::later(async move {
                     let found = found.await;
-                    let expected = Expected { channel, tenant: tenant.as_deref(), now };
+                    let Expected { channel, tenant, now, inline } = owned;
+                    let expected = Expected { channel, tenant: tenant.as_deref(), now, inline };
                     this.judge(found, &presented, &expected).wait().await
                 })
             }
@@ -66,53 +92,61 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         &self,
         found: Result<Option<Found>, StoreError>,
         presented: &AccessText,
-        expected: &Expected<'_>,
+        expected: &Expected<&str>,
     ) -> MaybeReady<Outcome<I>> {
         let record = match self.parts.judge_access(found, presented, expected) {
             Ok(record) => record,
             Err(refusal) => return MaybeReady::Now(Err(refusal)),
         };
-        // The one it came on: with `danger_any_channel` that need not be the one it was issued for.
         let channel = expected.channel.unwrap_or(record.channel);
-        match self.users.find(&record.subject) {
-            MaybeReady::Now(user) => self.admit(user, record, channel),
+        let (now, inline) = (expected.now, expected.inline);
+        let presented = Presented { secret: presented.secret, brand: presented.brand };
+        let subject = Arc::clone(&record.subject);
+        let proven = move |user| Proven { user, record, presented, channel, now, inline };
+        match self.users.find(&subject) {
+            MaybeReady::Now(user) => match active(user) {
+                Ok(user) => self.admit(proven(user)),
+                Err(refusal) => MaybeReady::Now(Err(refusal)),
+            },
             MaybeReady::Later(user) => {
                 let this = self.clone();
-                MaybeReady::later(async move { this.admit(user.await, record, channel).wait().await })
+                MaybeReady::later(async move { this.admit(proven(active(user.await)?)).wait().await })
             }
         }
     }
 
-    fn admit(
-        &self,
-        user: Result<Option<Arc<I>>, BoxError>,
-        record: Arc<LoginRecord>,
-        channel: Channel,
-    ) -> MaybeReady<Outcome<I>> {
-        let user = match user {
-            Ok(Some(user)) => user,
-            Ok(None) => return MaybeReady::Now(Err(Refusal::Invalid(Reason::InactiveUser))),
-            Err(error) => return MaybeReady::Now(Err(Refusal::Unavailable(error))),
-        };
-        let confirming = (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
-        let id = record.id;
-        let evidence = Evidence::new(channel, record.created, record.access_expires()).with_record(record.id);
-        let verified = Verified::new(user, evidence, record);
-        match confirming {
-            // A confirmation that is lost is written at the next use: no reason to refuse this one.
-            Some(MaybeReady::Later(confirming)) => {
-                let parts = Arc::clone(&self.parts);
-                MaybeReady::later(async move {
-                    parts.note_confirmation(id, confirming.await);
-                    Ok(verified)
-                })
-            }
-            Some(MaybeReady::Now(confirmed)) => {
-                self.parts.note_confirmation(id, confirmed);
-                MaybeReady::Now(Ok(verified))
-            }
-            None => MaybeReady::Now(Ok(verified)),
+    /// Nothing is written for a user who is not active: the look-up comes first.
+    fn admit(&self, proven: Proven<I>) -> MaybeReady<Outcome<I>> {
+        if !proven.record.confirmed {
+            self.parts.confirm(&proven.record);
         }
+        match self.parts.touch(&proven) {
+            MaybeReady::Now(renewal) => MaybeReady::Now(Ok(verified(proven, renewal))),
+            MaybeReady::Later(renewal) => {
+                MaybeReady::later(async move { Ok(verified(proven, renewal.await)) })
+            }
+        }
+    }
+}
+
+fn active<I>(user: Result<Option<Arc<I>>, BoxError>) -> Result<Arc<I>, Refusal> {
+    match user {
+        Ok(Some(user)) => Ok(user),
+        Ok(None) => Err(Refusal::Invalid(Reason::InactiveUser)),
+        Err(error) => Err(Refusal::Unavailable(error)),
+    }
+}
+
+fn verified<I>(proven: Proven<I>, touched: Option<super::touch::Touched>) -> Verified<I> {
+    let Proven { user, record, channel, .. } = proven;
+    let evidence = Evidence::new(channel, record.created, record.access_expires()).with_record(record.id);
+    let Some(touched) = touched else {
+        return Verified::new(user, evidence, record);
+    };
+    let verified = Verified::new(user, evidence, touched.record);
+    match touched.renewal {
+        Some(renewal) => verified.with_renewal(renewal),
+        None => verified,
     }
 }
 
@@ -125,9 +159,17 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 
     fn verify(&self, attempt: &Attempt<'_>) -> MaybeReady<Outcome<I>> {
         let credential = attempt.credential();
-        let expected =
-            Expected { channel: Some(credential.channel()), tenant: attempt.tenant(), now: attempt.now() };
+        let expected = Expected {
+            channel: Some(credential.channel()),
+            tenant: attempt.tenant(),
+            now: attempt.now(),
+            inline: attempt.renews_inline(),
+        };
         self.check(credential.text(), &expected)
+    }
+
+    fn watch(&self, evidence: &Evidence) -> BoxFuture<Ended> {
+        Box::pin(self.clone().ended(*evidence))
     }
 }
 
@@ -138,20 +180,18 @@ impl Parts {
         &self,
         found: Result<Option<Found>, StoreError>,
         presented: &AccessText,
-        expected: &Expected<'_>,
+        expected: &Expected<&str>,
     ) -> Result<Arc<LoginRecord>, Refusal> {
         let Some(Found { record, epoch }) = found.map_err(Self::store_failed)? else {
             ratchet::prove_nothing([0; 12], &presented.secret, self.policy.hash, self.pepper.as_ref());
             return Err(Refusal::Invalid(Reason::UnknownRecord));
         };
-        let proven =
-            ratchet::proves(Kind::Access, &record, &presented.secret, &record.access, self.pepper.as_ref())
-                .map_err(|trouble| self.key_trouble(trouble, &record))?;
+        let proven = self.proves_access(&record, presented)?;
         let reason = if !proven {
             Reason::WrongSecret
         } else if record.revoked.is_some() {
             Reason::Revoked
-        } else if epoch != Some(record.epoch) {
+        } else if epoch != Some(record.epoch) || self.policy.is_before_floor(&record) {
             Reason::EpochChanged
         } else if self.policy.bind_channel
             && expected.channel.is_some_and(|channel| channel != record.channel)
@@ -167,11 +207,14 @@ impl Parts {
         Err(Refusal::Invalid(reason))
     }
 
-    /// While confirmations are lost, the predecessor stays answered: operators should know.
-    fn note_confirmation(&self, record: TokenId, confirmed: Result<(), StoreError>) {
-        if confirmed.is_err() {
-            self.emit(&Event::ConfirmationLost { record });
-        }
+    /// Whether this is the record's access token.
+    pub(super) fn proves_access(
+        &self,
+        record: &LoginRecord,
+        presented: &AccessText,
+    ) -> Result<bool, Refusal> {
+        ratchet::proves(Kind::Access, record, &presented.secret, &record.access, self.pepper.as_ref())
+            .map_err(|trouble| self.key_trouble(trouble, record))
     }
 
     pub(super) fn key_trouble(&self, trouble: KeyTrouble, record: &LoginRecord) -> Refusal {

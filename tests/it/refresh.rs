@@ -270,6 +270,7 @@ async fn lost_answer(mode: Mode) {
     }
     // Eight hours later the new access token is used once.
     fixture.verify(second.access().expose()).await.unwrap();
+    fixture.tokens.flush().await;
     assert_eq!(fixture.refresh(&old).await.map(|_| ()), Err(Reason::Reuse));
     assert!(fixture.verify(second.access().expose()).await.is_err());
 }
@@ -520,6 +521,7 @@ async fn sec_i07_writes_that_fail_are_503_and_change_nothing() {
     let third = fixture.refresh(&refresh_text(&second)).await.unwrap();
     fixture.store.set(Mode::ReadOnly);
     fixture.verify(third.access().expose()).await.unwrap();
+    fixture.tokens.flush().await;
     assert_eq!(fixture.events.count("confirmation_lost"), 1);
     assert!(fixture.tokens.revoke(&third.record().id()).await.is_err());
     let refused = fixture.tokens.issue_for_header(Subject::local("bob"), IssueOptions::default()).await;

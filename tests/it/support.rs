@@ -23,13 +23,14 @@ use portcullis::{
     maybe_ready::MaybeReady,
     problem::{ProblemReply, Reason, Rejection},
     store::{
-        Epoch, Found, LoginRecord, MemoryStore, Revocation, Rotation, StoreError, StoreErrorKind, TokenStore,
+        Data, Epoch, Found, Inserted, Insertion, ListQuery, LoginRecord, MemoryStore, Purge, Rekey,
+        Revocation, Rotation, StoreError, StoreErrorKind, SubjectRevocation, TokenStore, Touch,
     },
     text::TokenId,
     token::{IssueOptions, Issued, RefreshRequest},
     verify::Refusal,
 };
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 use tower::{Layer, ServiceExt, service_fn};
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -95,6 +96,10 @@ struct Probe {
     mode: AtomicU8,
     finds: AtomicUsize,
     writes: AtomicUsize,
+    /// Touches that changed a record.
+    touches: AtomicUsize,
+    /// What touches of a slow store wait for.
+    gate: Mutex<Option<Arc<Semaphore>>>,
     /// Lets a whole crowd read before the first of them goes on; and how many reads still pass it.
     crowd: Mutex<Option<(Arc<Barrier>, usize)>>,
 }
@@ -135,6 +140,17 @@ impl ProbeStore {
 
     pub(crate) fn finds(&self) -> usize {
         self.probe.finds.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn touches(&self) -> usize {
+        self.probe.touches.load(Ordering::SeqCst)
+    }
+
+    /// From now on touches of a slow store wait until permits are added.
+    pub(crate) fn hold_touches(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.probe.gate.lock().unwrap() = Some(Arc::clone(&gate));
+        gate
     }
 
     pub(crate) fn writes(&self) -> usize {
@@ -195,14 +211,9 @@ impl TokenStore for ProbeStore {
         }
     }
 
-    async fn insert(
-        &self,
-        record: LoginRecord,
-        first: Epoch,
-        now: Timestamp,
-    ) -> Result<Arc<LoginRecord>, StoreError> {
+    async fn insert(&self, record: LoginRecord, insertion: Insertion) -> Result<Inserted, StoreError> {
         self.write().await?;
-        self.memory.insert(record, first, now).await
+        self.memory.insert(record, insertion).await
     }
 
     async fn rotate(&self, id: &TokenId, rotation: Rotation) -> Result<bool, StoreError> {
@@ -237,14 +248,82 @@ impl TokenStore for ProbeStore {
         self.memory.revoke(id, revocation).await
     }
 
-    async fn revoke_subject(&self, subject: &Subject, revocation: Revocation) -> Result<u64, StoreError> {
-        self.write().await?;
-        self.memory.revoke_subject(subject, revocation).await
+    fn touch(&self, id: &TokenId, touch: Touch) -> MaybeReady<Result<bool, StoreError>> {
+        let (this, id) = (self.clone(), *id);
+        match self.mode() {
+            Mode::Now | Mode::NextEpoch | Mode::NoEpoch => {
+                let touched = self.memory.touch(&id, touch);
+                if matches!(touched, MaybeReady::Now(Ok(true))) {
+                    self.probe.touches.fetch_add(1, Ordering::SeqCst);
+                }
+                touched
+            }
+            Mode::AlwaysLate => MaybeReady::Now(Ok(false)),
+            _ => MaybeReady::later(async move {
+                this.write().await?;
+                let gate = this.probe.gate.lock().unwrap().clone();
+                if let Some(gate) = gate {
+                    let _open = gate.acquire().await.expect("the gate is never closed");
+                }
+                let touched = this.memory.touch(&id, touch).wait().await;
+                if matches!(touched, Ok(true)) {
+                    this.probe.touches.fetch_add(1, Ordering::SeqCst);
+                }
+                touched
+            }),
+        }
     }
 
-    async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64, StoreError> {
+    async fn rekey(&self, id: &TokenId, rekey: Rekey) -> Result<bool, StoreError> {
         self.write().await?;
-        self.memory.purge(now, limit).await
+        if self.mode() == Mode::AlwaysLate {
+            return Ok(false);
+        }
+        self.memory.rekey(id, rekey).await
+    }
+
+    async fn save_data(&self, id: &TokenId, version: u64, data: Data) -> Result<bool, StoreError> {
+        self.write().await?;
+        if self.mode() == Mode::AlwaysLate {
+            return Ok(false);
+        }
+        self.memory.save_data(id, version, data).await
+    }
+
+    async fn set_label(&self, id: &TokenId, label: Option<Arc<str>>) -> Result<bool, StoreError> {
+        self.write().await?;
+        self.memory.set_label(id, label).await
+    }
+
+    async fn revoke_subject(
+        &self,
+        subject: &Subject,
+        what: SubjectRevocation,
+    ) -> Result<Option<Vec<TokenId>>, StoreError> {
+        self.write().await?;
+        self.memory.revoke_subject(subject, what).await
+    }
+
+    async fn revoke_everyone(&self, revocation: Revocation) -> Result<u64, StoreError> {
+        self.write().await?;
+        self.memory.revoke_everyone(revocation).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Found>, StoreError> {
+        if matches!(self.mode(), Mode::Down | Mode::DownLater) {
+            return Err(down());
+        }
+        self.memory.list(query).await
+    }
+
+    async fn purge(&self, purge: &Purge) -> Result<Vec<TokenId>, StoreError> {
+        self.write().await?;
+        self.memory.purge(purge).await
+    }
+
+    async fn wipe_nonces(&self, rotated_before: Timestamp) -> Result<u64, StoreError> {
+        self.write().await?;
+        self.memory.wipe_nonces(rotated_before).await
     }
 }
 

@@ -65,7 +65,7 @@ async fn r020_the_record_tells_the_whole_story() {
     let start = fixture.time.now();
     let record = issued.record();
     assert_eq!(record.tenant(), Some("red"));
-    assert_eq!(record.context().get("device").and_then(|device| device.as_str()), Some("phone"));
+    assert_eq!(record.context().get("device"), Some("phone".into()));
     assert_eq!(record.context().get("other"), None);
     assert_eq!((record.created(), record.refreshed()), (start, start));
     assert_eq!(record.refresh_expires(), Some(start.plus(secs(7 * 24 * 3600))));
@@ -82,7 +82,7 @@ async fn r020_the_record_tells_the_whole_story() {
     assert_eq!(next.record().id(), record.id());
     assert_eq!(next.record().created(), start);
     assert_eq!(next.record().refreshed(), fixture.time.now());
-    assert_eq!(next.record().context().get("device").and_then(|device| device.as_str()), Some("phone"));
+    assert_eq!(next.record().context().get("device"), Some("phone".into()));
 
     fixture.tokens.revoke(&record.id()).await.unwrap();
     let revoked = fixture.store.record(&record.id()).await.revoked().expect("revoked");

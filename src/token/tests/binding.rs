@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     credential::Credential,
-    store::{Binding, Epoch},
+    store::{Binding, Epoch, Insertion},
     text::{self, with_check},
     verify::{Attempt, Verify},
 };
@@ -14,7 +14,7 @@ type Edit = fn(&mut LoginRecord);
 async fn plant(fixture: &Fixture, record: LoginRecord) -> TokenService {
     let store = MemoryStore::new();
     let first = Epoch::from_number(record.epoch.number());
-    store.insert(record, first, fixture.time.clock().now()).await.unwrap();
+    store.insert(record, Insertion::new(first, fixture.time.now())).await.unwrap();
     TokenService::new(store, TokenPolicy::builder().danger_any_channel().build().unwrap())
         .clock(fixture.time.clock())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    store::{Epoch, StoreErrorKind},
+    store::{Epoch, Insertion, StoreErrorKind},
     text::{self, SecretChars},
     token::ratchet,
 };
@@ -11,7 +11,7 @@ use crate::{
 async fn service_with(fixture: &Fixture, record: LoginRecord) -> TokenService {
     let store = MemoryStore::new();
     let first = Epoch::from_number(record.epoch.number());
-    store.insert(record, first, fixture.time.now()).await.unwrap();
+    store.insert(record, Insertion::new(first, fixture.time.now())).await.unwrap();
     TokenService::new(store, TokenPolicy::default())
         .clock(fixture.time.clock())
         .observer(fixture.events.clone())
@@ -95,7 +95,8 @@ async fn an_id_that_is_taken_is_a_conflict_and_replaces_nothing() {
     let fixture = fixture();
     let issued = fixture.login().await;
     let before = fixture.record(&issued.record().id()).await;
-    let again = fixture.store.insert((*before).clone(), before.epoch, fixture.time.now()).await;
+    let again =
+        fixture.store.insert((*before).clone(), Insertion::new(before.epoch, fixture.time.now())).await;
     assert_eq!(again.unwrap_err().kind(), StoreErrorKind::Conflict);
     assert!(Arc::ptr_eq(&before, &fixture.record(&issued.record().id()).await));
 }

@@ -1,0 +1,147 @@
+//! Who has which logins, and which of them end first.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hasher,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    clock::Timestamp,
+    identity::Subject,
+    store::{Epoch, LoginRecord},
+    text::TokenId,
+};
+
+/// A subject's number in the index, and its epoch.
+pub(super) struct SubjectRow {
+    number: u64,
+    epoch: AtomicU64,
+}
+
+/// Everything but the rows themselves; its lock is the lock for every write.
+#[derive(Default)]
+pub(super) struct Index {
+    subjects: HashMap<Arc<Subject>, Arc<SubjectRow>>,
+    next_number: u64,
+    by_subject: BTreeSet<(u64, TokenId)>,
+    by_end: BTreeSet<(Timestamp, TokenId)>,
+}
+
+/// Ids are random text already: two multiplications mix them.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+// ===== impl SubjectRow =====
+
+impl SubjectRow {
+    pub(super) fn epoch(&self) -> Epoch {
+        Epoch::from_number(self.epoch.load(Ordering::Acquire))
+    }
+
+    pub(super) fn raise_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+// ===== impl Index =====
+
+impl Index {
+    pub(super) fn len(&self) -> usize {
+        self.by_end.len()
+    }
+
+    /// Whether nothing is left of any login.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.subjects.is_empty() && self.by_subject.is_empty() && self.by_end.is_empty()
+    }
+
+    pub(super) fn find_subject(&self, subject: &Subject) -> Option<Arc<SubjectRow>> {
+        self.subjects.get(subject).map(Arc::clone)
+    }
+
+    pub(super) fn subjects(&self) -> impl Iterator<Item = &SubjectRow> {
+        self.subjects.values().map(|row| &**row)
+    }
+
+    /// The subject's row, made with this epoch if there is none.
+    pub(super) fn subject(&mut self, subject: &Arc<Subject>, first: Epoch) -> Arc<SubjectRow> {
+        if let Some(row) = self.subjects.get(subject) {
+            return Arc::clone(row);
+        }
+        let row = Arc::new(SubjectRow { number: self.next_number, epoch: AtomicU64::new(first.number()) });
+        self.next_number += 1;
+        self.subjects.insert(Arc::clone(subject), Arc::clone(&row));
+        row
+    }
+
+    pub(super) fn add(&mut self, record: &LoginRecord, subject: &SubjectRow) {
+        self.by_subject.insert((subject.number, record.id));
+        self.by_end.insert((record.purgeable_from(), record.id));
+    }
+
+    pub(super) fn move_end(&mut self, id: TokenId, old: Timestamp, new: Timestamp) {
+        if old != new {
+            self.by_end.remove(&(old, id));
+            self.by_end.insert((new, id));
+        }
+    }
+
+    /// The login that ended first, if it had ended by then.
+    pub(super) fn first_ended(&self, by: Timestamp) -> Option<TokenId> {
+        self.by_end.first().filter(|(end, _)| *end <= by).map(|(_, id)| *id)
+    }
+
+    pub(super) fn logins_of(&self, subject: &SubjectRow) -> impl Iterator<Item = TokenId> + '_ {
+        let number = subject.number;
+        let from = (Bound::Included((number, TokenId::LOWEST)), Bound::Unbounded);
+        self.by_subject.range(from).take_while(move |(found, _)| *found == number).map(|(_, id)| *id)
+    }
+
+    /// All logins behind this place, subject by subject.
+    pub(super) fn logins_after(
+        &self,
+        place: Option<(u64, TokenId)>,
+    ) -> impl Iterator<Item = (u64, TokenId)> + '_ {
+        let from = place.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_subject.range((from, Bound::Unbounded)).copied()
+    }
+
+    /// A subject without logins needs no epoch: whatever was issued to it is gone, and the next login starts a
+    /// random one.
+    pub(super) fn forget(&mut self, record: &LoginRecord, subject: &SubjectRow) {
+        self.by_end.remove(&(record.purgeable_from(), record.id));
+        self.by_subject.remove(&(subject.number, record.id));
+        if self.logins_of(subject).next().is_none() {
+            self.subjects.remove(&record.subject);
+        }
+    }
+}
+
+// ===== impl IdHasher =====
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) else {
+            return;
+        };
+        // The one character between the two words.
+        let middle = u64::from(bytes[bytes.len() / 2]).wrapping_mul(0xA076_1D64_78BD_642F);
+        let head = (u64::from_le_bytes(*head) ^ 0x9E37_79B9_7F4A_7C15).wrapping_add(middle);
+        let tail = u64::from_le_bytes(*tail) ^ 0xD1B5_4A32_D192_ED03;
+        let product = u128::from(head) * u128::from(tail);
+        self.0 = (product as u64) ^ ((product >> 64) as u64);
+    }
+
+    /// The length prefix of an array: always the same.
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
