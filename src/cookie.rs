@@ -68,7 +68,7 @@ impl CookieSettings {
 
     /// Drops the `__Host-` prefix and `Secure`: for plain `http` while developing. Sibling domains can then
     /// plant the cookie, and the network can read it. Off `localhost`, browsers send no `Sec-Fetch-Site` over
-    /// plain `http`, so that requests which may change something are refused.
+    /// plain `http`, so that only `Origin` shows where a request comes from.
     #[must_use]
     pub fn danger_plain(mut self) -> Self {
         self.name.clone_from(&self.bare_name);

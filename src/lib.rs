@@ -3,17 +3,21 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Level 0: words. No I/O, nothing asynchronous.
+pub mod client_ip;
 pub mod clock;
 pub mod cookie;
 pub mod credential;
-mod csrf;
+pub mod csrf;
 pub mod error;
 pub mod event;
 pub mod identity;
 pub mod keyring;
 pub mod maybe_ready;
+mod origin;
+pub mod path;
 pub mod problem;
 pub mod random;
+pub mod redirect;
 pub mod scope;
 pub mod secret;
 pub mod text;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::Clock,
     cookie::CookieSettings,
+    csrf::CsrfPolicy,
     error::{ConfigError, Faults},
     problem::{Challenges, ProblemReply},
     text::is_tchar,
@@ -38,6 +39,7 @@ pub struct AuthLayerBuilder<I, R = ProblemReply> {
     optional: bool,
     invalid_as_anonymous: bool,
     realm: String,
+    csrf: CsrfPolicy,
     clock: Clock,
     maker: R,
 }
@@ -58,6 +60,7 @@ impl<I: Send + Sync + 'static> AuthLayer<I> {
             optional: false,
             invalid_as_anonymous: false,
             realm: "api".to_owned(),
+            csrf: CsrfPolicy::new(),
             clock: Clock::system(),
             maker: ProblemReply,
         }
@@ -113,9 +116,8 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     /// Also reads this cookie: a name, which gets the `__Host-` prefix, or [`CookieSettings`]. Several cookies
     /// are tried in turn until one verifies.
     ///
-    /// A request that may change something and is authenticated by a cookie needs `Sec-Fetch-Site:
-    /// same-origin`, else it is answered with 403. Browsers send that header to `https` and to `localhost`
-    /// only.
+    /// A request that may change something, or opens a WebSocket, and is authenticated by a cookie must come
+    /// from a page of the same origin, else it is answered with 403. See [`csrf`](crate::csrf).
     pub fn cookie(mut self, cookie: impl Into<CookieSettings>) -> Self {
         self.cookies.push(cookie.into());
         self
@@ -166,6 +168,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
             optional: self.optional,
             invalid_as_anonymous: self.invalid_as_anonymous,
             realm: self.realm,
+            csrf: self.csrf,
             clock: self.clock,
             maker,
         }
@@ -194,6 +197,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
                 sources: Sources { places, refuse_foreign: self.refuse_foreign },
                 authenticators: self.authenticators,
                 challenges: Arc::new(challenges),
+                csrf: self.csrf,
                 clock: self.clock,
                 optional: self.optional,
                 invalid_as_anonymous: self.invalid_as_anonymous,
@@ -230,6 +234,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
             let again = self.cookies[..index].iter().any(|known| known.name() == cookie.name());
             faults.check(!again, "cookie", cookie.name(), "must not come twice");
         }
+        self.csrf.check(faults);
         let harmless = self.optional || !self.invalid_as_anonymous;
         faults.check(harmless, "danger_invalid_as_anonymous", true, "needs optional()");
     }

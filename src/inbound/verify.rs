@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Clock,
     credential::{Channel, Credential},
-    csrf,
+    csrf::CsrfPolicy,
     maybe_ready::{BoxFuture, MaybeReady},
     problem::{Challenges, Reason, Rejection, RejectionKind},
     verify::{Attempt, Outcome, Refusal, Verified, Verify},
@@ -22,6 +22,7 @@ pub(super) struct Door<I> {
     pub(super) sources: Sources,
     pub(super) authenticators: Vec<Arc<dyn Verify<Identity = I>>>,
     pub(super) challenges: Arc<Challenges>,
+    pub(super) csrf: CsrfPolicy,
     pub(super) clock: Clock,
     pub(super) optional: bool,
     pub(super) invalid_as_anonymous: bool,
@@ -117,7 +118,7 @@ impl<I: Send + Sync + 'static> Door<I> {
                 }
                 Presented::Nothing => return self.give_up(failed),
             };
-            if credential.channel() == Channel::Cookie && !csrf::allows_cookie(head.0, head.2) {
+            if credential.channel() == Channel::Cookie && !self.csrf.allows(head.0, head.1, head.2) {
                 return Verdict::Refused(Rejection::new(RejectionKind::Csrf, Reason::CrossSite));
             }
             let outcome = match self.ask(credential, head) {

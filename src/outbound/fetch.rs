@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 
-use super::{origin, token::AccessToken};
+use super::token::AccessToken;
 use crate::{
     http_client::HttpClient,
+    origin,
     provider::{TokenError, TokenErrorKind},
 };
 

@@ -4,9 +4,10 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{origin::Origin, replay::EmptyOnly, rules::Rules, service::TokenInject};
+use super::{replay::EmptyOnly, rules::Rules, service::TokenInject};
 use crate::{
     error::{ConfigError, Faults},
+    origin::Origin,
     provider::TokenProvider,
 };
 

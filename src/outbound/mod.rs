@@ -57,7 +57,6 @@ mod fetch_http;
 mod flight;
 mod future;
 mod layer;
-mod origin;
 mod pipeline;
 mod replay;
 mod rules;

@@ -4,12 +4,13 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, header::AUTHORIZATION};
 
-use super::{fetch::TokenFetcher, origin, slot::Slot, token::Prefix};
+use super::{fetch::TokenFetcher, slot::Slot, token::Prefix};
 use crate::{
     clock::Clock,
     error::{ConfigError, Faults},
     http_client::HttpClient,
     maybe_ready::MaybeReady,
+    origin,
     provider::{Lease, TokenError, TokenProvider},
     text::is_visible,
 };

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request};
 
-use super::origin::Origin;
-use crate::provider::{Lease, TokenProvider};
+use crate::{
+    origin::Origin,
+    provider::{Lease, TokenProvider},
+};
 
 /// A layer's settings, checked and shared by all its services.
 pub(super) struct Rules {

@@ -1,10 +1,10 @@
-//! Where a token may go: scheme, host and port.
+//! Scheme, host and port: where a token may go, and whose page sent a request.
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 
 /// A web origin (RFC 6454 §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     https: bool,
     host: String,
     port: u16,
@@ -12,30 +12,48 @@ pub(super) struct Origin {
 
 impl Origin {
     /// `None` unless the text is `http` or `https`, a host, perhaps a port, and nothing else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let uri: Uri = text.parse().ok()?;
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        // `Uri` drops a fragment in silence.
+        let uri: Uri = Some(text).filter(|text| !text.contains('#'))?.parse().ok()?;
         let bare = uri.path() == "/" && uri.query().is_none() && !uri.authority()?.as_str().contains('@');
         if !bare {
             return None;
         }
         let (https, host, port) = parts(&uri)?;
+        // `Uri` takes more, `*` among it: a wildcard would be a host that no request has.
+        let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[:]".contains(&byte);
+        if !host.bytes().all(name) {
+            return None;
+        }
         Some(Self { https, host: host.to_ascii_lowercase(), port })
     }
 
     /// Without an allocation. A URI without an authority has no origin and matches nothing.
-    pub(super) fn matches(&self, uri: &Uri) -> bool {
+    pub(crate) fn matches(&self, uri: &Uri) -> bool {
         parts(uri).is_some_and(|(https, host, port)| {
             https == self.https && port == self.port && host.eq_ignore_ascii_case(&self.host)
         })
     }
 
-    pub(super) fn is_safe(&self, http_on_loopback: bool) -> bool {
+    /// Whether a request for this authority is one for the origin: the same host, and the same port, where none
+    /// means the default of the origin's own scheme.
+    pub(crate) fn is_at(&self, authority: &Authority) -> bool {
+        !authority.as_str().contains('@')
+            && authority.host().eq_ignore_ascii_case(&self.host)
+            && port_of(authority, self.https) == Some(self.port)
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    pub(crate) fn is_safe(&self, http_on_loopback: bool) -> bool {
         self.https || (http_on_loopback && is_loopback(&self.host))
     }
 }
 
 /// Whether a secret may be sent to this address.
-pub(super) fn is_safe(uri: &Uri, http_on_loopback: bool) -> bool {
+pub(crate) fn is_safe(uri: &Uri, http_on_loopback: bool) -> bool {
     parts(uri).is_some_and(|(https, host, _)| https || (http_on_loopback && is_loopback(host)))
 }
 
@@ -47,19 +65,20 @@ fn parts(uri: &Uri) -> Option<(bool, &str, u16)> {
     };
     let authority = uri.authority()?;
     let host = authority.host();
-    let port = match authority.port_u16() {
-        Some(port) => port,
-        // A port that is there but is no number is not the default one.
-        None if authority.as_str().ends_with(host) => {
-            if https {
-                443
-            } else {
-                80
-            }
-        }
-        None => return None,
-    };
+    let port = port_of(authority, https)?;
     (!host.is_empty()).then_some((https, host, port))
+}
+
+/// A port that is there but is no number is not the default one.
+fn port_of(authority: &Authority, https: bool) -> Option<u16> {
+    let host_and_port = authority.as_str().rsplit('@').next()?;
+    match host_and_port.strip_prefix(authority.host())? {
+        "" if https => Some(443),
+        "" => Some(80),
+        port => {
+            port.strip_prefix(':').filter(|port| port.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+        }
+    }
 }
 
 /// Literal addresses, and `localhost`, which resolvers keep on this machine (RFC 6761 §6.3).
@@ -91,6 +110,8 @@ mod tests {
             "http://api.example.com:443/",
             "https://api.example.com:444/",
             "https://api.example.com:99999/",
+            "https://api.example.com:9api.example.com/",
+            "https://api.example.com:+443/",
             "https://api.example.com.evil.test/",
             "https://evil.test/api.example.com",
             "https://api.example.com@evil.test/",
@@ -113,8 +134,12 @@ mod tests {
             "https://a?b",
             "https://u@a",
             "ftp://a",
+            "https://a#b",
+            "https://a:",
             "https://a:x",
+            "null",
             "*",
+            "https://*.example.com",
         ] {
             assert_eq!(Origin::parse(text), None, "{text:?}");
         }
