@@ -4,6 +4,7 @@
 
 mod allocations;
 mod arrows;
+mod cookies;
 mod extractors;
 mod features;
 mod header_bytes;
