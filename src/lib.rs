@@ -29,6 +29,7 @@ pub mod store;
 pub mod verify;
 
 // Level 2: what knows credentials.
+pub mod throttle;
 pub mod token;
 
 // Level 4: the doors.

@@ -176,7 +176,12 @@ mod tests {
 
     #[test]
     fn what_has_nothing_to_do_with_a_credential_has_no_challenge() {
-        for kind in [RejectionKind::Csrf, RejectionKind::Unavailable, RejectionKind::LayerMissing] {
+        for kind in [
+            RejectionKind::Csrf,
+            RejectionKind::TooManyRequests,
+            RejectionKind::Unavailable,
+            RejectionKind::LayerMissing,
+        ] {
             assert!(lines(kind, Some(0), None).is_empty());
         }
     }

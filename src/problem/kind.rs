@@ -16,6 +16,8 @@ pub enum RejectionKind {
     InsufficientScope,
     /// 403: a cookie came with a request that another site may have caused.
     Csrf,
+    /// 429: too many attempts (RFC 6585 §4).
+    TooManyRequests,
     /// 503: whether the credential is valid could not be found out.
     Unavailable,
     /// 500: the handler asks for an identity, and no `AuthLayer` with that identity type is in front of it.
@@ -88,6 +90,8 @@ pub enum Reason {
     CrossSite,
     /// The permission was not granted.
     NotPermitted,
+    /// Over a rate limit; the credential was not looked at.
+    Throttled,
     /// The store, the user look-up or the clock could not answer.
     Unavailable,
     /// No layer, or one with another identity type.
@@ -105,6 +109,7 @@ impl RejectionKind {
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::MissingCredential | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::InsufficientScope | Self::Csrf => StatusCode::FORBIDDEN,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -118,6 +123,7 @@ impl RejectionKind {
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::Csrf => "csrf",
+            Self::TooManyRequests => "too_many_requests",
             Self::Unavailable => "unavailable",
             Self::LayerMissing => "auth_layer_missing",
         }
@@ -140,6 +146,9 @@ impl RejectionKind {
                 r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#
             }
             Self::Csrf => r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"csrf"}"#,
+            Self::TooManyRequests => {
+                r#"{"type":"about:blank","title":"Too Many Requests","status":429,"code":"too_many_requests"}"#
+            }
             Self::Unavailable => {
                 r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable"}"#
             }
@@ -163,6 +172,7 @@ mod tests {
             RejectionKind::InvalidToken,
             RejectionKind::InsufficientScope,
             RejectionKind::Csrf,
+            RejectionKind::TooManyRequests,
             RejectionKind::Unavailable,
             RejectionKind::LayerMissing,
         ];

@@ -6,7 +6,8 @@
 //!    credential.
 //! 3. 400, 401 and 403 carry `WWW-Authenticate` challenges (RFC 6750 §3) unless the refusal has nothing to do
 //!    with a credential.
-//! 4. The rejection itself is left in the response's extensions, for logging layers outside.
+//! 4. 429 and 503 carry `Retry-After` where the wait is known.
+//! 5. The rejection itself is left in the response's extensions, for logging layers outside.
 //!
 //! ```
 //! use bytes::Bytes;

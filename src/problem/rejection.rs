@@ -22,15 +22,29 @@ pub struct Rejection {
     challenges: Option<Arc<Challenges>>,
     presented: Option<u8>,
     scope: Option<&'static str>,
+    retry_after: Option<Duration>,
 }
 
 impl Rejection {
     /// How long a client is asked to wait before it asks again, where we could not check: 5 s.
     pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-    /// A refusal without challenges.
+    /// A refusal without challenges. [`RejectionKind::Unavailable`] asks for a wait of
+    /// [`RETRY_AFTER`](Self::RETRY_AFTER), no other kind for any.
     pub const fn new(kind: RejectionKind, reason: Reason) -> Self {
-        Self { kind, reason, source: None, challenges: None, presented: None, scope: None }
+        let retry_after = match kind {
+            RejectionKind::Unavailable => Some(Self::RETRY_AFTER),
+            _ => None,
+        };
+        Self { kind, reason, source: None, challenges: None, presented: None, scope: None, retry_after }
+    }
+
+    /// Asks the client to wait: `Retry-After` in seconds, rounded up (RFC 9110 §10.2.3). `None` leaves the header
+    /// out.
+    #[must_use]
+    pub const fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
     }
 
     pub(crate) fn unavailable(source: BoxError) -> Self {
@@ -58,6 +72,11 @@ impl Rejection {
         self.reason
     }
 
+    /// How long the client is asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// The answer with the problem body.
     pub fn answer(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from_static(self.kind.body().as_bytes()));
@@ -68,8 +87,10 @@ impl Rejection {
         if let Some(challenges) = &self.challenges {
             challenges.write(headers, self.kind, self.presented, self.scope);
         }
-        if self.kind == RejectionKind::Unavailable {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(Self::RETRY_AFTER.as_secs()));
+        if let Some(wait) = self.retry_after {
+            // Rounded down, the client would come back too early.
+            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -101,5 +122,30 @@ impl fmt::Display for Rejection {
 impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retry_after(rejection: &Rejection) -> Option<String> {
+        rejection.answer().headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_and_left_out_where_nobody_knows() {
+        let too_many = || Rejection::new(RejectionKind::TooManyRequests, Reason::Throttled);
+        assert_eq!(retry_after(&too_many()), None);
+        for (millis, seconds) in [(1, "1"), (999, "1"), (1_000, "1"), (1_001, "2"), (60_000, "60")] {
+            let rejection = too_many().with_retry_after(Some(Duration::from_millis(millis)));
+            assert_eq!(retry_after(&rejection).as_deref(), Some(seconds), "{millis} ms");
+        }
+        let longest = too_many().with_retry_after(Some(Duration::MAX));
+        assert_eq!(retry_after(&longest), Some(u64::MAX.to_string()));
+        let unavailable = Rejection::new(RejectionKind::Unavailable, Reason::Unavailable);
+        assert_eq!(retry_after(&unavailable).as_deref(), Some("5"));
+        assert_eq!(retry_after(&unavailable.with_retry_after(None)), None);
+        assert_eq!(retry_after(&Rejection::new(RejectionKind::InvalidToken, Reason::Expired)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Where logins rest: the port, the records, and the store in memory.
+//! Where logins and counters rest: the ports, the records, and the stores in memory.
 //!
 //! 1. Every change is one atomic step that names the columns it writes and the state it expects: `rotate`
 //!    changes a record only where the generation is still the one that was read and nothing was revoked. There
@@ -8,13 +8,17 @@
 //!    of two ends is a plain maximum.
 //! 4. Every subject has an epoch, random at first, written with the first login and raised by `revoke_subject`.
 //!    A login whose epoch is not the subject's is dead, and so is one whose subject has none.
-//! 5. A store that cannot answer says so; it never answers "no such record" instead.
+//! 5. A counter is one number, and counting is one step: the store judges and writes at once ([`Limit::step`]).
+//! 6. A store that cannot answer says so; it never answers "no such record" instead.
 
 mod change;
+mod counter;
+mod counter_store;
 mod digest;
 mod error;
 mod json;
 mod memory;
+mod memory_counters;
 mod record;
 mod revocation;
 mod token_store;
@@ -22,10 +26,13 @@ mod token_store;
 pub use change::{
     Inserted, Insertion, Keep, ListQuery, LiveLimit, Purge, Rekey, Rotation, SubjectRevocation, Touch,
 };
+pub use counter::{CounterKey, CounterState, Hit, Limit};
+pub use counter_store::CounterStore;
 pub use digest::{Digest, HashAlgorithm};
 pub use error::{StoreError, StoreErrorKind};
 pub use json::{CONTEXT_MAX, Context, DATA_MAX, Data, JsonError};
 pub use memory::MemoryStore;
+pub use memory_counters::MemoryCounters;
 pub use record::{Epoch, LoginRecord};
 pub use revocation::{Revocation, RevokeReason};
 pub use token_store::{Found, TokenStore};

@@ -32,7 +32,7 @@ const LEVELS: [&[&str]; 6] = [
         "text",
     ],
     &["http_client", "provider", "store", "verify"],
-    &["token"],
+    &["throttle", "token"],
     &[],
     &["inbound", "outbound"],
     &["axum"],
