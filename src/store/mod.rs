@@ -19,8 +19,10 @@ mod token_store;
 pub use digest::{Digest, HashAlgorithm};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
-pub use record::{Context, Epoch, LoginRecord, Revocation, RevokeReason};
+pub use record::{Context, Epoch, LoginRecord, Revocation};
 pub use token_store::{Found, Rotation, TokenStore};
+
+pub use crate::event::RevokeReason;
 
 pub(crate) use digest::HashBytes;
 pub(crate) use record::Binding;

@@ -9,7 +9,10 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{Digest, Rotation};
-use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId};
+use crate::{
+    clock::Timestamp, credential::Channel, event::RevokeReason, identity::Subject, secret::SecretBytes,
+    text::TokenId,
+};
 
 /// A login (a device): one record, however often it is refreshed.
 ///
@@ -56,18 +59,6 @@ pub struct Epoch(u64);
 pub struct Revocation {
     at: Timestamp,
     reason: RevokeReason,
-}
-
-/// Why a login ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RevokeReason {
-    /// The user, or the application on the user's behalf.
-    Logout,
-    /// A used refresh token came back.
-    Reuse,
-    /// The user is gone or inactive.
-    Inactive,
 }
 
 /// What the application keeps with a login: device, address, user agent. A JSON object.

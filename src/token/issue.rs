@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     credential::Channel,
-    event::Event,
+    event::EventKind,
     identity::Subject,
     random::{self, RandomError},
     secret::{Secret, SecretBytes},
@@ -104,7 +104,7 @@ impl Parts {
         let first_epoch = Epoch::from_number(u64::from_be_bytes(*random::bytes()?));
         let record = self.store.insert(record, first_epoch, now).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
-                self.emit(&Event::StoreFull);
+                self.emit_of_store(EventKind::StoreFull);
             }
             IssueError::from(error)
         })?;

@@ -14,7 +14,7 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::BoxError,
-    event::Event,
+    event::EventKind,
     identity::Subject,
     problem::Reason,
     random,
@@ -96,20 +96,20 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         let now = parts.clock.now();
         match judge::standing(presented.generation, &record, arrived, raced, &parts.policy) {
             Standing::Ahead => {
-                parts.emit(&Event::StoreRegressed { record: record.id });
+                parts.emit(EventKind::StoreRegressed, &record);
                 Step::Done(Err(Refusal::Invalid(Reason::AheadOfStore)))
             }
             Standing::Current => parts.rotate(presented, &record, now).await,
             Standing::Repeat => parts.repeat(presented, record, now).await,
             Standing::Capped => {
-                parts.emit(&Event::GraceCap { record: record.id });
+                parts.emit(EventKind::GraceCap, &record);
                 Step::Done(Err(Refusal::Invalid(Reason::GraceCap)))
             }
             Standing::Refused(reason) => Step::Done(Err(Refusal::Invalid(reason))),
             Standing::Reuse(kind) => {
                 let since_rotation = arrived.since(record.rotated_at);
-                let event = Event::TokenReuse { record: record.id, kind, since_rotation };
-                Step::Done(Err(parts.end_reused(&record, now, &event).await))
+                let event = EventKind::TokenReuse { kind, since_rotation };
+                Step::Done(Err(parts.end_reused(&record, now, event).await))
             }
         }
     }
@@ -160,7 +160,7 @@ impl Parts {
         let pair = match ratchet::repeat_pair(&presented.secret, &record, nonce, self.pepper.as_ref()) {
             Ok(Some(pair)) => pair,
             Ok(None) => {
-                self.emit(&Event::Inconsistent { record: record.id });
+                self.emit(EventKind::Inconsistent, &record);
                 return Step::Done(Err(Refusal::Invalid(Reason::Inconsistent)));
             }
             Err(trouble) => return Step::Done(Err(self.key_trouble(trouble, &record))),
@@ -168,7 +168,7 @@ impl Parts {
         match self.store.grace_hit(&record.id, record.generation, super::policy::GRACE_CAP).await {
             Ok(true) => {
                 let since_rotation = now.since(record.rotated_at);
-                self.emit(&Event::ReuseAllowed { record: record.id, since_rotation });
+                self.emit(EventKind::ReuseAllowed { since_rotation }, &record);
                 Step::Done(Ok(self.hand_out(&pair, record, now)))
             }
             Ok(false) => Step::LostRepeat,
@@ -194,11 +194,11 @@ impl Parts {
     }
 
     /// Branch m: revoked by the first proof, which alone is reported.
-    async fn end_reused(&self, record: &LoginRecord, now: Timestamp, event: &Event) -> Refusal {
+    async fn end_reused(&self, record: &LoginRecord, now: Timestamp, event: EventKind) -> Refusal {
         match self.store.revoke(&record.id, Revocation::new(now, RevokeReason::Reuse)).await {
             Ok(first) => {
                 if first {
-                    self.emit(event);
+                    self.emit(event, record);
                 }
                 Refusal::Invalid(Reason::Reuse)
             }

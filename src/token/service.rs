@@ -6,11 +6,11 @@ use super::{pepper::Pepper, policy::TokenPolicy};
 use crate::{
     clock::Clock,
     error::BoxError,
-    event::{self, Event, Observer},
+    event::{Event, EventKind, Observer, Reporter},
     identity::Subject,
     keyring::KeyRing,
     maybe_ready::MaybeReady,
-    store::{StoreError, TokenStore},
+    store::{LoginRecord, StoreError, TokenStore},
     verify::{Refusal, UserLookup},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Parts {
     pub(super) policy: TokenPolicy,
     pub(super) clock: Clock,
     pub(super) pepper: Option<Pepper>,
-    observer: Option<Arc<dyn Observer>>,
+    reporter: Reporter,
 }
 
 /// Every subject is a user and active.
@@ -39,8 +39,13 @@ struct SubjectsAreUsers;
 impl TokenService<Subject> {
     /// A service over this store.
     pub fn new(store: impl TokenStore, policy: TokenPolicy) -> Self {
-        let parts =
-            Parts { store: Arc::new(store), policy, clock: Clock::system(), pepper: None, observer: None };
+        let parts = Parts {
+            store: Arc::new(store),
+            policy,
+            clock: Clock::system(),
+            pepper: None,
+            reporter: Reporter::default(),
+        };
         Self { parts: Arc::new(parts), users: Arc::new(SubjectsAreUsers) }
     }
 }
@@ -66,10 +71,19 @@ impl<I> TokenService<I> {
         self
     }
 
-    /// Reports events to this observer, besides the log.
+    /// Reports events through this reporter, which may be shared with other services and with layers. It
+    /// replaces the one before, observers included. The default only logs.
+    #[must_use]
+    pub fn reporter(mut self, reporter: Reporter) -> Self {
+        Arc::make_mut(&mut self.parts).reporter = reporter;
+        self
+    }
+
+    /// Reports events to this observer, too.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        Arc::make_mut(&mut self.parts).observer = Some(Arc::new(observer));
+        let parts = Arc::make_mut(&mut self.parts);
+        parts.reporter = std::mem::take(&mut parts.reporter).observer(observer);
         self
     }
 }
@@ -89,8 +103,16 @@ impl<I> fmt::Debug for TokenService<I> {
 // ===== impl Parts =====
 
 impl Parts {
-    pub(super) fn emit(&self, event: &Event) {
-        event::emit(self.observer.as_deref(), event);
+    pub(super) fn emit(&self, kind: EventKind, record: &LoginRecord) {
+        let event = Event::new(kind, self.clock.now())
+            .with_record(record.id)
+            .with_subject(Arc::clone(&record.subject))
+            .with_channel(record.channel);
+        self.reporter.emit(event);
+    }
+
+    pub(super) fn emit_of_store(&self, kind: EventKind) {
+        self.reporter.emit(Event::new(kind, self.clock.now()));
     }
 
     /// A store that does not answer is never an invalid token.

@@ -11,12 +11,12 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::BoxError,
-    event::Event,
+    event::EventKind,
     identity::Evidence,
     maybe_ready::MaybeReady,
     problem::Reason,
     store::{Found, LoginRecord, StoreError},
-    text::{self, AccessText, TokenId},
+    text::{self, AccessText},
     verify::{Attempt, Outcome, Refusal, Verified, Verify},
 };
 
@@ -94,24 +94,26 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Ok(None) => return MaybeReady::Now(Err(Refusal::Invalid(Reason::InactiveUser))),
             Err(error) => return MaybeReady::Now(Err(Refusal::Unavailable(error))),
         };
-        let confirming = (!record.confirmed).then(|| self.parts.store.confirm(&record.id, record.generation));
-        let id = record.id;
         let evidence = Evidence::new(channel, record.created, record.access_expires()).with_record(record.id);
-        let verified = Verified::new(user, evidence, record);
+        if record.confirmed {
+            return MaybeReady::Now(Ok(Verified::new(user, evidence, record)));
+        }
+        let confirming = self.parts.store.confirm(&record.id, record.generation);
+        let details = Arc::clone(&record);
+        let verified = Verified::new(user, evidence, details);
+        // A confirmation that is lost is written at the next use: no reason to refuse this one.
         match confirming {
-            // A confirmation that is lost is written at the next use: no reason to refuse this one.
-            Some(MaybeReady::Later(confirming)) => {
+            MaybeReady::Later(confirming) => {
                 let parts = Arc::clone(&self.parts);
                 MaybeReady::later(async move {
-                    parts.note_confirmation(id, confirming.await);
+                    parts.note_confirmation(&record, confirming.await);
                     Ok(verified)
                 })
             }
-            Some(MaybeReady::Now(confirmed)) => {
-                self.parts.note_confirmation(id, confirmed);
+            MaybeReady::Now(confirmed) => {
+                self.parts.note_confirmation(&record, confirmed);
                 MaybeReady::Now(Ok(verified))
             }
-            None => MaybeReady::Now(Ok(verified)),
         }
     }
 }
@@ -168,9 +170,9 @@ impl Parts {
     }
 
     /// While confirmations are lost, the predecessor stays answered: operators should know.
-    fn note_confirmation(&self, record: TokenId, confirmed: Result<(), StoreError>) {
+    fn note_confirmation(&self, record: &LoginRecord, confirmed: Result<(), StoreError>) {
         if confirmed.is_err() {
-            self.emit(&Event::ConfirmationLost { record });
+            self.emit(EventKind::ConfirmationLost, record);
         }
     }
 
@@ -178,7 +180,7 @@ impl Parts {
         match trouble {
             KeyTrouble::Retired => Refusal::Invalid(Reason::RetiredKey),
             KeyTrouble::Unknown => {
-                self.emit(&Event::UnknownKey { record: record.id });
+                self.emit(EventKind::UnknownKey, record);
                 Refusal::Unavailable("the record names a pepper key that the key ring does not know".into())
             }
         }

@@ -31,7 +31,7 @@ const LEVELS: [&[&str]; 6] = [
     &["token"],
     &[],
     &["inbound", "outbound"],
-    &["axum"],
+    &["axum", "metrics"],
 ];
 
 /// What may be used beside the rule: words use words.

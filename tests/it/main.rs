@@ -4,6 +4,7 @@
 
 mod allocations;
 mod arrows;
+mod events;
 mod extractors;
 mod features;
 mod header_bytes;
