@@ -39,11 +39,15 @@ pub mod outbound;
 // Level 5: hosts. Private: their names are those of the crates they adapt to.
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "metrics")]
+mod metrics;
 
 pub mod docs;
 
 #[cfg(feature = "axum")]
 pub use self::axum::Require;
+#[cfg(feature = "metrics")]
+pub use self::metrics::Metrics;
 pub use identity::Auth;
 pub use inbound::AuthLayer;
 pub use outbound::{BodyTokenFetcher, TokenInjectLayer, TokenPipeline};

@@ -160,6 +160,51 @@ impl RejectionKind {
     }
 }
 
+// ===== impl Reason =====
+
+impl Reason {
+    /// The name under which it is logged and counted.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::ForeignScheme => "foreign_scheme",
+            Self::DuplicateHeader => "duplicate_header",
+            Self::DuplicateCookie => "duplicate_cookie",
+            Self::SchemeAlone => "scheme_alone",
+            Self::NotTwoParts => "not_two_parts",
+            Self::NotToken68 => "not_token68",
+            Self::TooLong => "too_long",
+            Self::Unclaimed => "unclaimed",
+            Self::Malformed => "malformed",
+            Self::UnknownRecord => "unknown_record",
+            Self::WrongSecret => "wrong_secret",
+            Self::WrongTag => "wrong_tag",
+            Self::Revoked => "revoked",
+            Self::EpochChanged => "epoch_changed",
+            Self::WrongChannel => "wrong_channel",
+            Self::WrongTenant => "wrong_tenant",
+            Self::WrongClient => "wrong_client",
+            Self::WrongKey => "wrong_key",
+            Self::Expired => "expired",
+            Self::InactiveUser => "inactive_user",
+            Self::RetiredKey => "retired_key",
+            Self::AheadOfStore => "ahead_of_store",
+            Self::LostRace => "lost_race",
+            Self::TooRecent => "too_recent",
+            Self::GraceCap => "grace_cap",
+            Self::Inconsistent => "inconsistent",
+            Self::Reuse => "reuse",
+            Self::Exhausted => "exhausted",
+            Self::CrossSite => "cross_site",
+            Self::NotPermitted => "not_permitted",
+            Self::Unavailable => "unavailable",
+            Self::LayerMissing => "layer_missing",
+            Self::Throttled => "throttled",
+            Self::Other => "other",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,7 +34,7 @@ pub use json::{CONTEXT_MAX, Context, DATA_MAX, Data, JsonError};
 pub use memory::MemoryStore;
 pub use memory_counters::MemoryCounters;
 pub use record::{Epoch, LoginRecord};
-pub use revocation::{Revocation, RevokeReason};
+pub use revocation::Revocation;
 pub use token_store::{Found, TokenStore};
 
 pub(crate) use digest::HashBytes;

@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::{ConfigError, Faults},
-    event::Event,
+    event::{EventKind, RevokeReason},
     identity::Subject,
     random::{self, RandomError},
     secret::SecretBytes,
@@ -99,10 +99,15 @@ impl Parts {
         let record = self.new_record(subject, channel, options, lifetimes, (context, data), &pair, now)?;
         let inserted = self.store.insert(record, insertion).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
-                self.emit(&Event::StoreFull);
+                self.emit_of_store(EventKind::StoreFull);
             }
             IssueError::from(error)
         })?;
+        for id in inserted.ended {
+            self.watchers.wake(&id);
+            self.emit_revoked(id, &inserted.record.subject, RevokeReason::Superseded);
+        }
+        self.emit(EventKind::TokenCreated, &inserted.record);
         Ok(self.hand_out(&pair, inserted.record, now))
     }
 

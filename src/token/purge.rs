@@ -2,6 +2,7 @@
 
 use super::{renew, service::TokenService};
 use crate::{
+    event::EventKind,
     identity::Subject,
     store::{Purge, StoreError},
 };
@@ -38,6 +39,10 @@ impl<I> TokenService<I> {
     async fn purge_logins(&self, subject: Option<Subject>, limit: usize) -> Result<u64, StoreError> {
         let before = self.parts.policy.purge_before(self.parts.clock.now());
         let removed = self.parts.store.purge(&Purge::new(subject, before, limit)).await?;
-        Ok(removed.len() as u64)
+        let count = removed.len() as u64;
+        if count > 0 {
+            self.parts.emit_of_store(EventKind::Purged { count });
+        }
+        Ok(count)
     }
 }

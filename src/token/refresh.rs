@@ -15,12 +15,12 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::BoxError,
-    event::Event,
+    event::{EventKind, RevokeReason},
     identity::Subject,
     problem::Reason,
     random,
     secret::SecretBytes,
-    store::{Found, LoginRecord, RevokeReason, Rotation},
+    store::{Found, LoginRecord, Rotation},
     text::{self, RefreshText},
     verify::Refusal,
 };
@@ -98,20 +98,20 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         let now = parts.clock.now();
         match judge::standing(presented.generation, &record, arrived, raced, &parts.policy) {
             Standing::Ahead => {
-                parts.emit(&Event::StoreRegressed { record: record.id });
+                parts.emit(EventKind::StoreRegressed, &record);
                 Step::Done(Err(Refusal::Invalid(Reason::AheadOfStore)))
             }
             Standing::Current => parts.rotate(presented, &record, now).await,
             Standing::Repeat => parts.repeat(presented, record, now).await,
             Standing::Capped => {
-                parts.emit(&Event::GraceCap { record: record.id });
+                parts.emit(EventKind::GraceCap, &record);
                 Step::Done(Err(Refusal::Invalid(Reason::GraceCap)))
             }
             Standing::Refused(reason) => Step::Done(Err(Refusal::Invalid(reason))),
             Standing::Reuse(kind) => {
                 let since_rotation = arrived.since(record.rotated_at);
-                let event = Event::TokenReuse { record: record.id, kind, since_rotation };
-                Step::Done(Err(parts.end_reused(&record, &event).await))
+                let event = EventKind::TokenReuse { kind, since_rotation };
+                Step::Done(Err(parts.end_reused(&record, event).await))
             }
         }
     }
@@ -144,6 +144,7 @@ impl Parts {
             Ok(true) => {
                 let mut rotated = record.clone();
                 rotated.rotate(rotation);
+                self.emit(EventKind::TokenRefreshed, &rotated);
                 Step::Done(Ok(self.hand_out(&pair, Arc::new(rotated), now)))
             }
             Ok(false) => Step::LostRotation,
@@ -159,7 +160,7 @@ impl Parts {
         let pair = match ratchet::repeat_pair(&presented.secret, &record, nonce, self.pepper.as_ref()) {
             Ok(Some(pair)) => pair,
             Ok(None) => {
-                self.emit(&Event::Inconsistent { record: record.id });
+                self.emit(EventKind::Inconsistent, &record);
                 return Step::Done(Err(Refusal::Invalid(Reason::Inconsistent)));
             }
             Err(trouble) => return Step::Done(Err(self.key_trouble(trouble, &record))),
@@ -167,7 +168,7 @@ impl Parts {
         match self.store.grace_hit(&record.id, record.generation, super::policy::GRACE_CAP).await {
             Ok(true) => {
                 let since_rotation = now.since(record.rotated_at);
-                self.emit(&Event::ReuseAllowed { record: record.id, since_rotation });
+                self.emit(EventKind::ReuseAllowed { since_rotation }, &record);
                 Step::Done(Ok(self.hand_out(&pair, record, now)))
             }
             Ok(false) => Step::LostRepeat,
@@ -187,17 +188,22 @@ impl Parts {
     /// Branch h: the user is gone, and so is the login.
     async fn end_inactive(&self, record: &LoginRecord) -> Refusal {
         match self.revoke_login(&record.id, RevokeReason::Inactive).await {
-            Ok(_) => Refusal::Invalid(Reason::InactiveUser),
+            Ok(first) => {
+                if first {
+                    self.emit(EventKind::TokenRevoked { reason: RevokeReason::Inactive }, record);
+                }
+                Refusal::Invalid(Reason::InactiveUser)
+            }
             Err(error) => Self::store_failed(error),
         }
     }
 
     /// Branch m: revoked by the first proof, which alone is reported.
-    async fn end_reused(&self, record: &LoginRecord, event: &Event) -> Refusal {
+    async fn end_reused(&self, record: &LoginRecord, event: EventKind) -> Refusal {
         match self.revoke_login(&record.id, RevokeReason::Reuse).await {
             Ok(first) => {
                 if first {
-                    self.emit(event);
+                    self.emit(event, record);
                 }
                 Refusal::Invalid(Reason::Reuse)
             }

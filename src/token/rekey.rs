@@ -10,10 +10,11 @@ use super::{
 use crate::{
     clock::Timestamp,
     error::BoxError,
+    event::{EventKind, RevokeReason},
     problem::Reason,
     random::{self, RandomError},
     secret::SecretBytes,
-    store::{Found, Keep, LoginRecord, Rekey, Revocation, RevokeReason, StoreError, SubjectRevocation},
+    store::{Found, Keep, LoginRecord, Rekey, Revocation, StoreError, SubjectRevocation},
     text::TokenId,
     verify::Refusal,
 };
@@ -67,6 +68,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             if done.map_err(Parts::store_failed)? {
                 let mut rekeyed = record.as_ref().clone();
                 rekeyed.rekey(rekey, record.epoch);
+                parts.emit(EventKind::PrivilegeChanged, &rekeyed);
                 return Ok(parts.hand_out(&pair, Arc::new(rekeyed), now));
             }
         }

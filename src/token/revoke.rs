@@ -1,10 +1,13 @@
 //! The end of a login.
 
+use std::sync::Arc;
+
 use super::service::{Parts, TokenService};
 use crate::{
     credential::Channel,
+    event::{Event, EventKind, RevokeReason},
     identity::Subject,
-    store::{Found, Keep, Revocation, RevokeReason, StoreError, SubjectRevocation},
+    store::{Found, Keep, Revocation, StoreError, SubjectRevocation},
     text::{self, TokenId},
     verify::Refusal,
 };
@@ -18,7 +21,11 @@ impl<I> TokenService<I> {
     /// # Cancel safety
     /// The login has ended or it has not.
     pub async fn revoke(&self, id: &TokenId) -> Result<(), StoreError> {
-        self.parts.revoke_login(id, RevokeReason::Logout).await.map(|_first| ())
+        if self.parts.revoke_login(id, RevokeReason::Logout).await? {
+            let kind = EventKind::TokenRevoked { reason: RevokeReason::Logout };
+            self.parts.reporter.emit(Event::new(kind, self.parts.clock.now()).with_record(*id));
+        }
+        Ok(())
     }
 
     /// Ends one login if it is this subject's: what a list of devices offers. Says whether it is.
@@ -100,6 +107,7 @@ impl<I> TokenService<I> {
         let revocation = Revocation::new(self.parts.clock.now(), RevokeReason::Everyone);
         let ended = self.parts.store.revoke_everyone(revocation).await?;
         self.parts.watchers.wake_all();
+        self.parts.emit_of_store(EventKind::TokensRevoked { count: ended });
         Ok(ended)
     }
 }
@@ -120,6 +128,10 @@ impl Parts {
     ) -> Result<Option<Vec<TokenId>>, StoreError> {
         let ended = self.store.revoke_subject(subject, what).await?;
         ended.iter().flatten().for_each(|id| self.watchers.wake(id));
+        if let Some(count) = ended.as_ref().map(|ended| ended.len() as u64).filter(|count| *count > 0) {
+            let event = Event::new(EventKind::TokensRevoked { count }, self.clock.now());
+            self.reporter.emit(event.with_subject(Arc::new(subject.clone())));
+        }
         Ok(ended)
     }
 

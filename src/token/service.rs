@@ -8,11 +8,12 @@ use super::{
 use crate::{
     clock::Clock,
     error::BoxError,
-    event::{self, Event, Observer},
+    event::{Event, EventKind, Observer, Reporter, RevokeReason},
     identity::Subject,
     keyring::KeyRing,
     maybe_ready::MaybeReady,
-    store::{StoreError, TokenStore},
+    store::{LoginRecord, StoreError, TokenStore},
+    text::TokenId,
     verify::{Refusal, UserLookup},
 };
 
@@ -36,7 +37,7 @@ pub(super) struct Parts {
     pub(super) pepper: Option<Pepper>,
     pub(super) background: Arc<Background>,
     pub(super) watchers: Arc<Watchers>,
-    observer: Option<Arc<dyn Observer>>,
+    pub(super) reporter: Reporter,
 }
 
 /// Every subject is a user and active.
@@ -54,7 +55,7 @@ impl TokenService<Subject> {
             pepper: None,
             background: Arc::default(),
             watchers: Arc::default(),
-            observer: None,
+            reporter: Reporter::default(),
         };
         let users = Arc::new(SubjectsAreUsers);
         let lookup = Arc::clone(&users);
@@ -106,10 +107,19 @@ impl<I> TokenService<I> {
         self
     }
 
-    /// Reports events to this observer, besides the log.
+    /// Reports events through this reporter, which may be shared with other services and with layers. It
+    /// replaces the one before, observers included. The default only logs.
+    #[must_use]
+    pub fn reporter(mut self, reporter: Reporter) -> Self {
+        Arc::make_mut(&mut self.parts).reporter = reporter;
+        self
+    }
+
+    /// Reports events to this observer, too.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        Arc::make_mut(&mut self.parts).observer = Some(Arc::new(observer));
+        let parts = Arc::make_mut(&mut self.parts);
+        parts.reporter = std::mem::take(&mut parts.reporter).observer(observer);
         self
     }
 }
@@ -134,8 +144,21 @@ impl<I> fmt::Debug for TokenService<I> {
 // ===== impl Parts =====
 
 impl Parts {
-    pub(super) fn emit(&self, event: &Event) {
-        event::emit(self.observer.as_deref(), event);
+    pub(super) fn emit(&self, kind: EventKind, record: &LoginRecord) {
+        let event = Event::new(kind, self.clock.now())
+            .with_record(record.id)
+            .with_subject(Arc::clone(&record.subject))
+            .with_channel(record.channel);
+        self.reporter.emit(event);
+    }
+
+    pub(super) fn emit_revoked(&self, id: TokenId, subject: &Arc<Subject>, reason: RevokeReason) {
+        let event = Event::new(EventKind::TokenRevoked { reason }, self.clock.now());
+        self.reporter.emit(event.with_record(id).with_subject(Arc::clone(subject)));
+    }
+
+    pub(super) fn emit_of_store(&self, kind: EventKind) {
+        self.reporter.emit(Event::new(kind, self.clock.now()));
     }
 
     /// A store that does not answer is never an invalid token.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    event::Event,
+    event::EventKind,
     maybe_ready::MaybeReady,
     store::{Found, LoginRecord, StoreError, Touch},
     text::{self, TokenId},
@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// What a touch made of a login.
+#[derive(Clone)]
 pub(super) struct Touched {
     pub(super) record: Arc<LoginRecord>,
     /// Where an end moved.
@@ -39,20 +40,19 @@ impl<I> TokenService<I> {
 impl Parts {
     /// Notes that a new pair is in use. A confirmation that is lost is written at the next use: no reason to
     /// refuse or delay this one.
-    pub(super) fn confirm(self: &Arc<Self>, record: &LoginRecord) {
-        let id = record.id;
-        let Ok(slot) = self.background.reserve(Job::Confirm(id)) else {
+    pub(super) fn confirm(self: &Arc<Self>, record: &Arc<LoginRecord>) {
+        let Ok(slot) = self.background.reserve(Job::Confirm(record.id)) else {
             return;
         };
-        match self.store.confirm(&id, record.generation) {
-            MaybeReady::Now(confirmed) => self.note_confirmation(id, confirmed),
+        match self.store.confirm(&record.id, record.generation) {
+            MaybeReady::Now(confirmed) => self.note_confirmation(record, confirmed),
             MaybeReady::Later(confirming) => {
                 // Weak: what is under way shall not keep the service alive.
-                let parts = Arc::downgrade(self);
+                let (parts, record) = (Arc::downgrade(self), Arc::clone(record));
                 slot.run(Box::pin(async move {
                     let confirmed = confirming.await;
                     if let Some(parts) = parts.upgrade() {
-                        parts.note_confirmation(id, confirmed);
+                        parts.note_confirmation(&record, confirmed);
                     }
                 }));
             }
@@ -72,28 +72,30 @@ impl Parts {
             Ok(slot) => slot,
             Err(NoSlot::UnderWay) => return MaybeReady::Now(None),
             Err(NoSlot::Full) => {
-                self.emit(&Event::TouchDropped { record: id });
+                self.emit(EventKind::TouchDropped, record);
                 return MaybeReady::Now(None);
             }
         };
         let touched = self.touched(record, proven.presented, &touch);
         let inline = proven.inline || self.policy.touch_mode == TouchMode::Inline;
         match self.store.touch(&id, touch) {
-            MaybeReady::Now(written) => MaybeReady::Now(self.note_touch(id, written).then_some(touched)),
+            MaybeReady::Now(written) => {
+                MaybeReady::Now(self.note_touch(&touched, written).then_some(touched))
+            }
             MaybeReady::Later(writing) if inline => {
                 let parts = Arc::clone(self);
                 MaybeReady::later(async move {
                     let written = writing.await;
                     drop(slot);
-                    parts.note_touch(id, written).then_some(touched)
+                    parts.note_touch(&touched, written).then_some(touched)
                 })
             }
             MaybeReady::Later(writing) => {
-                let parts = Arc::downgrade(self);
+                let (parts, noted) = (Arc::downgrade(self), touched.clone());
                 let started = slot.run(Box::pin(async move {
                     let written = writing.await;
                     if let Some(parts) = parts.upgrade() {
-                        parts.note_touch(id, written);
+                        parts.note_touch(&noted, written);
                     }
                 }));
                 MaybeReady::Now(started.then_some(touched))
@@ -117,19 +119,21 @@ impl Parts {
     }
 
     /// While confirmations are lost, the predecessor stays answered: operators should know.
-    fn note_confirmation(&self, record: TokenId, confirmed: Result<(), StoreError>) {
+    fn note_confirmation(&self, record: &LoginRecord, confirmed: Result<(), StoreError>) {
         if confirmed.is_err() {
-            self.emit(&Event::ConfirmationLost { record });
+            self.emit(EventKind::ConfirmationLost, record);
         }
     }
 
     /// Whether the touch was written. Where it was not, the login was touched, changed or ended by another
     /// request, or the store did not answer: the next use tries again.
-    fn note_touch(&self, record: TokenId, written: Result<bool, StoreError>) -> bool {
-        written.unwrap_or_else(|_kept_out_of_the_log| {
-            self.emit(&Event::TouchLost { record });
-            false
-        })
+    fn note_touch(&self, touched: &Touched, written: Result<bool, StoreError>) -> bool {
+        match &written {
+            Ok(true) if touched.renewal.is_some() => self.emit(EventKind::SessionRenewed, &touched.record),
+            Ok(_) => {}
+            Err(_) => self.emit(EventKind::TouchLost, &touched.record),
+        }
+        matches!(written, Ok(true))
     }
 }
 

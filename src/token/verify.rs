@@ -11,7 +11,7 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::BoxError,
-    event::Event,
+    event::EventKind,
     identity::{Ended, Evidence},
     maybe_ready::{BoxFuture, MaybeReady},
     problem::Reason,
@@ -221,7 +221,7 @@ impl Parts {
         match trouble {
             KeyTrouble::Retired => Refusal::Invalid(Reason::RetiredKey),
             KeyTrouble::Unknown => {
-                self.emit(&Event::UnknownKey { record: record.id });
+                self.emit(EventKind::UnknownKey, record);
                 Refusal::Unavailable("the record names a pepper key that the key ring does not know".into())
             }
         }

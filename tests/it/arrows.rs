@@ -35,7 +35,7 @@ const LEVELS: [&[&str]; 6] = [
     &["throttle", "token"],
     &[],
     &["inbound", "outbound"],
-    &["axum"],
+    &["axum", "metrics"],
 ];
 
 /// What may be used beside the rule: words use words.

@@ -5,6 +5,7 @@
 mod allocations;
 mod arrows;
 mod cookies;
+mod events;
 mod extractors;
 mod features;
 mod header_bytes;

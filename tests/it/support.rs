@@ -17,7 +17,7 @@ use portcullis::{
     AuthLayer, TokenPolicy, TokenService,
     clock::{ManualClock, Timestamp},
     credential::Channel,
-    event::{Event, Observer},
+    event::{Event, Observer, Reporter},
     identity::{AuthContext, Subject},
     inbound::AuthLayerBuilder,
     maybe_ready::MaybeReady,
@@ -41,12 +41,36 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 
 // ===== events =====
 
+/// What was reported so far.
+pub(crate) struct Events {
+    log: Log,
+    reporter: Reporter,
+}
+
 #[derive(Clone, Default)]
-pub(crate) struct Events(Arc<Mutex<Vec<Event>>>);
+struct Log(Arc<Mutex<Vec<Event>>>);
 
 impl Events {
+    fn new() -> Self {
+        let log = Log::default();
+        Self { reporter: Reporter::default().observer(log.clone()), log }
+    }
+
+    /// For another service or layer that reports to the same place.
+    pub(crate) fn reporter(&self) -> Reporter {
+        self.reporter.clone()
+    }
+
     pub(crate) fn all(&self) -> Vec<Event> {
-        self.0.lock().unwrap().clone()
+        self.reporter.flush();
+        self.log.0.lock().unwrap().clone()
+    }
+
+    /// What is not the trace of honest work: logins, refreshes and logouts leave one event each.
+    pub(crate) fn incidents(&self) -> Vec<Event> {
+        const HONEST: [&str; 4] =
+            ["authn_token_created", "token_refreshed", "session_renewed", "authn_token_revoked"];
+        self.all().into_iter().filter(|event| !HONEST.contains(&event.name())).collect()
     }
 
     pub(crate) fn count(&self, name: &str) -> usize {
@@ -54,9 +78,9 @@ impl Events {
     }
 }
 
-impl Observer for Events {
+impl Observer for Log {
     fn observe(&self, event: &Event) {
-        self.0.lock().unwrap().push(*event);
+        self.0.lock().unwrap().push(event.clone());
     }
 }
 
@@ -346,8 +370,8 @@ pub(crate) fn fixture() -> Fixture {
 }
 
 pub(crate) fn fixture_with(policy: TokenPolicy) -> Fixture {
-    let (time, store, events) = (ManualClock::new(START), ProbeStore::new(), Events::default());
-    let tokens = TokenService::new(store.clone(), policy).clock(time.clock()).observer(events.clone());
+    let (time, store, events) = (ManualClock::new(START), ProbeStore::new(), Events::new());
+    let tokens = TokenService::new(store.clone(), policy).clock(time.clock()).reporter(events.reporter());
     Fixture { time, store, events, tokens }
 }
 

@@ -6,11 +6,12 @@ use portcullis::{
     TokenPolicy, TokenService,
     credential::{Channel, Credential},
     error::BoxError,
+    event::RevokeReason,
     identity::Subject,
     keyring::{Key, KeyRing},
     maybe_ready::MaybeReady,
     problem::Reason,
-    store::{HashAlgorithm, RevokeReason},
+    store::HashAlgorithm,
     token::{IssueOptions, Issued, RefreshRequest},
     verify::{Attempt, Refusal, UserLookup, Verify},
 };

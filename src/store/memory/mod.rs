@@ -14,9 +14,11 @@ use async_trait::async_trait;
 use self::index::{IdHasher, Index, SubjectRow};
 use super::{
     Data, Epoch, Found, Inserted, Insertion, Keep, ListQuery, LiveLimit, LoginRecord, Purge, Rekey,
-    Revocation, RevokeReason, Rotation, StoreError, StoreErrorKind, SubjectRevocation, TokenStore, Touch,
+    Revocation, Rotation, StoreError, StoreErrorKind, SubjectRevocation, TokenStore, Touch,
 };
-use crate::{clock::Timestamp, identity::Subject, maybe_ready::MaybeReady, text::TokenId};
+use crate::{
+    clock::Timestamp, event::RevokeReason, identity::Subject, maybe_ready::MaybeReady, text::TokenId,
+};
 
 /// Logins that a full store purges before it takes a new one: enough to pay for many inserts, few enough to be
 /// quick.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     clock::ManualClock,
-    store::RevokeReason,
+    event::RevokeReason,
     token::{IssueErrorKind, IssueOptions, TokenPolicy, TokenService},
 };
 

@@ -14,7 +14,7 @@ async fn service_with(fixture: &Fixture, record: LoginRecord) -> TokenService {
     store.insert(record, Insertion::new(first, fixture.time.now())).await.unwrap();
     TokenService::new(store, TokenPolicy::default())
         .clock(fixture.time.clock())
-        .observer(fixture.events.clone())
+        .reporter(fixture.events.reporter.clone())
 }
 
 fn secret_of(fixture: &Fixture, refresh: &str) -> SecretChars {
@@ -54,7 +54,7 @@ async fn r035_a_repeat_that_does_not_match_the_record_is_refused() {
         let text = refresh_text(&first);
         let refused = tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await;
         assert!(matches!(refused, Err(Refusal::Invalid(Reason::Inconsistent))), "{part}: {refused:?}");
-        assert_eq!(fixture.events.0.lock().unwrap().last().unwrap().name(), "inconsistent");
+        assert_eq!(fixture.events.incidents().last().unwrap().name(), "inconsistent");
     }
     let repeat = fixture.refresh(&refresh_text(&first)).await.unwrap();
     assert_eq!(repeat.access(), second.access());
@@ -73,7 +73,7 @@ async fn r035_without_its_nonce_an_unused_pair_is_refused_and_not_revoked() {
     let text = refresh_text(&first);
     let refused = tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await;
     assert!(matches!(refused, Err(Refusal::Invalid(Reason::TooRecent))), "{refused:?}");
-    assert!(fixture.events.0.lock().unwrap().is_empty());
+    assert!(fixture.events.incidents().is_empty());
 }
 
 /// What rests in the store is clamped, not only what is shown of it.

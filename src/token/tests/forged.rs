@@ -25,7 +25,7 @@ async fn sec_e06_every_changed_character_is_refused_and_writes_nothing() {
         }
     }
     assert!(Arc::ptr_eq(&before, &fixture.record(&id).await), "something was written");
-    assert!(fixture.events.0.lock().unwrap().iter().all(|event| event.name() == "reuse_allowed"));
+    assert!(fixture.events.incidents().iter().all(|event| event.name() == "reuse_allowed"));
 }
 
 /// The tag is right, because the forger knows the lineage key; the secret is not.
@@ -95,7 +95,7 @@ async fn sec_e06_a_token_ahead_of_its_record_revokes_nothing() {
     let ahead =
         text::compose_refresh(fixture.tokens.parts.policy.brand(), id, before.generation + 1, &secret, tag);
     assert_eq!(fixture.refresh(ahead.expose()).await.map(|_| ()), Err(Reason::AheadOfStore));
-    assert_eq!(fixture.events.0.lock().unwrap().last().unwrap().name(), "store_regressed");
+    assert_eq!(fixture.events.incidents().last().unwrap().name(), "store_regressed");
     assert!(Arc::ptr_eq(&before, &fixture.record(&id).await));
     fixture.refresh(&texts[2]).await.unwrap();
 }

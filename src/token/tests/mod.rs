@@ -14,7 +14,7 @@ use super::{IssueOptions, Issued, RefreshRequest, TokenPolicy, TokenService};
 use crate::{
     clock::{ManualClock, Timestamp},
     credential::Channel,
-    event::{Event, Observer},
+    event::{Event, Observer, Reporter},
     identity::Subject,
     problem::Reason,
     store::{LoginRecord, MemoryStore, TokenStore},
@@ -22,12 +22,37 @@ use crate::{
     verify::Refusal,
 };
 
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<Event>>>);
+/// What was reported so far.
+struct Events {
+    log: Log,
+    reporter: Reporter,
+}
 
-impl Observer for Events {
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<Event>>>);
+
+impl Events {
+    fn new() -> Self {
+        let log = Log::default();
+        Self { reporter: Reporter::default().observer(log.clone()), log }
+    }
+
+    fn all(&self) -> Vec<Event> {
+        self.reporter.flush();
+        self.log.0.lock().unwrap().clone()
+    }
+
+    /// What is not the trace of honest work: logins, refreshes and logouts leave one event each.
+    fn incidents(&self) -> Vec<Event> {
+        const HONEST: [&str; 4] =
+            ["authn_token_created", "token_refreshed", "session_renewed", "authn_token_revoked"];
+        self.all().into_iter().filter(|event| !HONEST.contains(&event.name())).collect()
+    }
+}
+
+impl Observer for Log {
     fn observe(&self, event: &Event) {
-        self.0.lock().unwrap().push(*event);
+        self.0.lock().unwrap().push(event.clone());
     }
 }
 
@@ -40,9 +65,10 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let time = ManualClock::new(Timestamp::from_millis(1_700_000_000_000));
-    let (store, events) = (MemoryStore::new(), Events::default());
-    let tokens =
-        TokenService::new(store.clone(), TokenPolicy::default()).clock(time.clock()).observer(events.clone());
+    let (store, events) = (MemoryStore::new(), Events::new());
+    let tokens = TokenService::new(store.clone(), TokenPolicy::default())
+        .clock(time.clock())
+        .reporter(events.reporter.clone());
     Fixture { time, store, events, tokens }
 }
 
