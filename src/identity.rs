@@ -13,6 +13,7 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     problem::{Challenges, Reason, Rejection, RejectionKind},
+    scope::Scope,
     text::TokenId,
 };
 
@@ -24,6 +25,8 @@ pub enum Issuer {
     Local,
     /// Another one, by its issuer identifier.
     Url(Arc<str>),
+    /// Nobody: the subject stands for a browser whose user is not known.
+    Nobody,
 }
 
 /// A user or a client: an id and who vouches for it.
@@ -69,6 +72,7 @@ struct Principal {
     identity: Arc<dyn Any + Send + Sync>,
     details: Details,
     evidence: Evidence,
+    scope: Option<Arc<Scope>>,
     presented: u8,
 }
 
@@ -81,6 +85,7 @@ pub struct Auth<I> {
     identity: Arc<I>,
     details: Details,
     evidence: Evidence,
+    scope: Option<Arc<Scope>>,
     challenges: Arc<Challenges>,
     presented: u8,
 }
@@ -96,6 +101,17 @@ impl Subject {
     /// A subject of another issuer.
     pub fn of(issuer: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
         Self { issuer: Issuer::Url(issuer.into()), id: id.into() }
+    }
+
+    /// A browser whose user is not known, by an id of its own. Such a subject is never an identity: its login
+    /// keeps data and authenticates nobody.
+    pub fn anonymous(id: impl Into<Arc<str>>) -> Self {
+        Self { issuer: Issuer::Nobody, id: id.into() }
+    }
+
+    /// Whether this stands for a browser whose user is not known.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.issuer, Issuer::Nobody)
     }
 
     /// Who vouches for the id.
@@ -169,10 +185,11 @@ impl AuthContext {
         identity: Arc<I>,
         details: Details,
         evidence: Evidence,
+        scope: Option<Arc<Scope>>,
         challenges: Arc<Challenges>,
         presented: u8,
     ) -> Self {
-        let principal = Principal { identity, details, evidence, presented };
+        let principal = Principal { identity, details, evidence, scope, presented };
         Self { principal: Some(principal), identity_type: TypeId::of::<I>(), challenges }
     }
 
@@ -204,6 +221,7 @@ impl AuthContext {
                 identity,
                 details: Arc::clone(&principal.details),
                 evidence: principal.evidence,
+                scope: principal.scope.clone(),
                 challenges: Arc::clone(&self.challenges),
                 presented: principal.presented,
             })),
@@ -244,6 +262,11 @@ impl<I> Auth<I> {
         &self.evidence
     }
 
+    /// What the credential may be used for; `None` if it is not limited to a scope.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_deref()
+    }
+
     /// The scheme of the presented credential, as configured; `Cookie` for a cookie.
     pub fn scheme(&self) -> &str {
         self.challenges.scheme(self.presented)
@@ -270,6 +293,7 @@ impl<I> Clone for Auth<I> {
             identity: Arc::clone(&self.identity),
             details: Arc::clone(&self.details),
             evidence: self.evidence,
+            scope: self.scope.clone(),
             challenges: Arc::clone(&self.challenges),
             presented: self.presented,
         }

@@ -62,6 +62,7 @@ pub(super) fn is_read(kind: &EventKind) -> bool {
 fn foreign_issuer(subject: &Subject) -> Option<&str> {
     match subject.issuer() {
         Issuer::Local => None,
+        Issuer::Nobody => Some("nobody"),
         Issuer::Url(url) => Some(url),
     }
 }

@@ -9,12 +9,12 @@ use crate::{identity::AuthContext, verify::Verified};
 
 impl<I: Send + Sync + 'static> Door<I> {
     pub(super) fn admit<B>(&self, request: &mut Request<B>, verified: Verified<I>, position: u8) -> Settle {
-        let (identity, details, evidence) = verified.into_parts();
+        let (identity, details, evidence, scope) = verified.into_parts();
         let settle = self.settlement.plan(Some(evidence.channel()));
         let challenges = Arc::clone(&self.challenges);
         request
             .extensions_mut()
-            .insert(AuthContext::known(identity, details, evidence, challenges, position));
+            .insert(AuthContext::known(identity, details, evidence, scope, challenges, position));
         settle
     }
 

@@ -70,6 +70,8 @@ pub enum Reason {
     Expired,
     /// The user is unknown or inactive.
     InactiveUser,
+    /// A session of a browser whose user is not known: it authenticates nobody.
+    AnonymousSession,
     /// The record names a retired pepper key.
     RetiredKey,
     /// Ahead of its record: the store lost writes.
@@ -187,6 +189,7 @@ impl Reason {
             Self::WrongKey => "wrong_key",
             Self::Expired => "expired",
             Self::InactiveUser => "inactive_user",
+            Self::AnonymousSession => "anonymous_session",
             Self::RetiredKey => "retired_key",
             Self::AheadOfStore => "ahead_of_store",
             Self::LostRace => "lost_race",

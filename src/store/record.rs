@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Context, Data, Digest, Rekey, Revocation, Rotation, Touch};
-use crate::{clock::Timestamp, credential::Channel, identity::Subject, secret::SecretBytes, text::TokenId};
+use crate::{
+    clock::Timestamp, credential::Channel, identity::Subject, scope::Scope, secret::SecretBytes,
+    text::TokenId,
+};
 
 /// A login (a device): one record, however often it is refreshed.
 ///
@@ -21,6 +24,7 @@ pub struct LoginRecord {
     pub(crate) channel: Channel,
     pub(crate) client: Option<Arc<str>>,
     pub(crate) key_thumbprint: Option<Arc<str>>,
+    pub(crate) scope: Option<Arc<Scope>>,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) context: Context,
     pub(crate) data: Data,
@@ -83,6 +87,11 @@ impl LoginRecord {
     /// The channel its tokens were issued for.
     pub fn channel(&self) -> Channel {
         self.channel
+    }
+
+    /// What its access tokens may be used for; `None` for everything that the user may do.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_deref()
     }
 
     /// The name that the user or the application gave to the device.

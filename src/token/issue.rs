@@ -137,6 +137,7 @@ impl Parts {
             channel,
             client: options.client,
             key_thumbprint: options.key_thumbprint,
+            scope: options.scope,
             label: options.label,
             context,
             data,

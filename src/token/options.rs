@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{lifetimes::Lifetimes, policy::TokenPolicy};
 use crate::{
     error::Faults,
+    scope::Scope,
     store::{Context, Data, JsonError},
     text::TokenId,
 };
@@ -22,6 +23,7 @@ pub struct IssueOptions {
     pub(super) tenant: Option<Arc<str>>,
     pub(super) client: Option<Arc<str>>,
     pub(super) key_thumbprint: Option<Arc<str>>,
+    pub(super) scope: Option<Arc<Scope>>,
     pub(super) label: Option<Arc<str>>,
     pub(super) browser_session: bool,
     pub(super) replaces: Option<TokenId>,
@@ -61,6 +63,12 @@ impl IssueOptions {
     /// Binds refreshing to a key by its thumbprint (RFC 7638).
     pub fn key_thumbprint(mut self, thumbprint: impl Into<Arc<str>>) -> Self {
         self.key_thumbprint = Some(thumbprint.into());
+        self
+    }
+
+    /// Limits what the access tokens may be used for.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = Some(Arc::new(scope));
         self
     }
 

@@ -109,11 +109,13 @@ pub(super) fn bind(
     tenant: Option<&str>,
     channel: Channel,
 ) -> [u8; 12] {
-    let issuer = match subject.issuer() {
-        Issuer::Local => None,
-        Issuer::Url(url) => Some(url.as_bytes()),
+    // A label of its own, because an issuer may be any text.
+    let (label, issuer) = match subject.issuer() {
+        Issuer::Local => ("digest", None),
+        Issuer::Url(url) => ("digest", Some(url.as_bytes())),
+        Issuer::Nobody => ("digest of nobody's", None),
     };
-    let encoded = Canonical::new("digest")
+    let encoded = Canonical::new(label)
         .bytes(kind.label())
         .bytes(id.as_bytes())
         .optional(issuer)

@@ -139,12 +139,14 @@ fn active<I>(user: Result<Option<Arc<I>>, BoxError>) -> Result<Arc<I>, Refusal> 
 
 fn verified<I>(proven: Proven<I>, touched: Option<super::touch::Touched>) -> Verified<I> {
     let Proven { user, record, channel, .. } = proven;
+    let (record, renewal) = touched.map_or((record, None), |touched| (touched.record, touched.renewal));
     let evidence = Evidence::new(channel, record.created, record.access_expires()).with_record(record.id);
-    let Some(touched) = touched else {
-        return Verified::new(user, evidence, record);
-    };
-    let verified = Verified::new(user, evidence, touched.record);
-    match touched.renewal {
+    let scope = record.scope.clone();
+    let mut verified = Verified::new(user, evidence, record);
+    if let Some(scope) = scope {
+        verified = verified.with_scope(scope);
+    }
+    match renewal {
         Some(renewal) => verified.with_renewal(renewal),
         None => verified,
     }
@@ -201,6 +203,8 @@ impl Parts {
             Reason::WrongTenant
         } else if record.is_expired(expected.now) {
             Reason::Expired
+        } else if record.subject.is_anonymous() {
+            Reason::AnonymousSession
         } else {
             return Ok(record);
         };

@@ -7,6 +7,7 @@ use crate::{
     error::BoxError,
     identity::{Details, Evidence},
     problem::Reason,
+    scope::Scope,
 };
 
 /// A credential that was found valid.
@@ -14,6 +15,7 @@ pub struct Verified<I> {
     identity: Arc<I>,
     details: Details,
     evidence: Evidence,
+    scope: Option<Arc<Scope>>,
     renewal: Option<Renewal>,
 }
 
@@ -35,7 +37,14 @@ impl<I> Verified<I> {
     /// An identity with its evidence; `details` are for those who know their type, `Arc::new(())` if there are
     /// none.
     pub fn new(identity: Arc<I>, evidence: Evidence, details: Details) -> Self {
-        Self { identity, details, evidence, renewal: None }
+        Self { identity, details, evidence, scope: None, renewal: None }
+    }
+
+    /// Limits the credential to a scope.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Arc<Scope>) -> Self {
+        self.scope = Some(scope);
+        self
     }
 
     /// Notes that the credential was extended.
@@ -84,8 +93,13 @@ impl<I> Verified<I> {
         self.renewal.take()
     }
 
-    pub(crate) fn into_parts(self) -> (Arc<I>, Details, Evidence) {
-        (self.identity, self.details, self.evidence)
+    /// What the credential may be used for; `None` if it is not limited to a scope.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_deref()
+    }
+
+    pub(crate) fn into_parts(self) -> (Arc<I>, Details, Evidence, Option<Arc<Scope>>) {
+        (self.identity, self.details, self.evidence, self.scope)
     }
 }
 
