@@ -33,7 +33,7 @@ pub enum Issuer {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject {
     issuer: Issuer,
-    id: Arc<str>,
+    id: Box<str>,
 }
 
 /// What is known of a verified credential.
@@ -94,18 +94,18 @@ pub struct Auth<I> {
 
 impl Subject {
     /// A subject of this service.
-    pub fn local(id: impl Into<Arc<str>>) -> Self {
+    pub fn local(id: impl Into<Box<str>>) -> Self {
         Self { issuer: Issuer::Local, id: id.into() }
     }
 
     /// A subject of another issuer.
-    pub fn of(issuer: impl Into<Arc<str>>, id: impl Into<Arc<str>>) -> Self {
+    pub fn of(issuer: impl Into<Arc<str>>, id: impl Into<Box<str>>) -> Self {
         Self { issuer: Issuer::Url(issuer.into()), id: id.into() }
     }
 
     /// A browser whose user is not known, by an id of its own. Such a subject is never an identity: its login
     /// keeps data and authenticates nobody.
-    pub fn anonymous(id: impl Into<Arc<str>>) -> Self {
+    pub fn anonymous(id: impl Into<Box<str>>) -> Self {
         Self { issuer: Issuer::Nobody, id: id.into() }
     }
 

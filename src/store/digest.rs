@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use constant_time_eq::constant_time_eq;
+use constant_time_eq::{constant_time_eq, constant_time_eq_32};
 
 use crate::keyring::KeyId;
 
@@ -21,54 +21,72 @@ pub enum HashAlgorithm {
 
 /// A hash of a secret, with its algorithm and the pepper key it was made with, if any.
 #[derive(Clone)]
-pub struct Digest {
-    key: Option<KeyId>,
-    hash: HashBytes,
-}
+pub struct Digest(Kept);
 
 /// The common case inline, the longer ones behind a pointer.
 #[derive(Clone)]
+enum Kept {
+    Sha256 { key: Option<KeyId>, hash: [u8; 32] },
+    Longer(Box<(Option<KeyId>, HashBytes)>),
+}
+
+/// A hash before it is kept.
+#[derive(Clone)]
 pub(crate) enum HashBytes {
     Sha256([u8; 32]),
-    Sha384(Box<[u8; 48]>),
-    Sha512(Box<[u8; 64]>),
+    Sha384([u8; 48]),
+    Sha512([u8; 64]),
 }
 
 impl Digest {
     pub(crate) fn new(key: Option<KeyId>, hash: HashBytes) -> Self {
-        Self { key, hash }
+        Self(match hash {
+            HashBytes::Sha256(hash) => Kept::Sha256 { key, hash },
+            longer => Kept::Longer(Box::new((key, longer))),
+        })
     }
 
     /// The algorithm.
     pub fn algorithm(&self) -> HashAlgorithm {
-        match self.hash {
-            HashBytes::Sha256(_) => HashAlgorithm::Sha256,
-            HashBytes::Sha384(_) => HashAlgorithm::Sha384,
-            HashBytes::Sha512(_) => HashAlgorithm::Sha512,
+        match self.as_bytes().len() {
+            48 => HashAlgorithm::Sha384,
+            64 => HashAlgorithm::Sha512,
+            _ => HashAlgorithm::Sha256,
         }
     }
 
     /// The pepper key, if one was used.
     pub fn key(&self) -> Option<KeyId> {
-        self.key
+        match &self.0 {
+            Kept::Sha256 { key, .. } => *key,
+            Kept::Longer(kept) => kept.0,
+        }
     }
 
     /// The hash: 32, 48 or 64 bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.hash {
-            HashBytes::Sha256(hash) => hash,
-            HashBytes::Sha384(hash) => hash.as_slice(),
-            HashBytes::Sha512(hash) => hash.as_slice(),
+        match &self.0 {
+            Kept::Sha256 { hash, .. } => hash,
+            Kept::Longer(kept) => kept.1.as_bytes(),
         }
     }
 
     /// Compares the hashes in constant time.
     pub(crate) fn matches(&self, other: &HashBytes) -> bool {
-        match (&self.hash, other) {
-            (HashBytes::Sha256(a), HashBytes::Sha256(b)) => constant_time_eq::constant_time_eq_32(a, b),
-            (HashBytes::Sha384(a), HashBytes::Sha384(b)) => constant_time_eq(a.as_slice(), b.as_slice()),
-            (HashBytes::Sha512(a), HashBytes::Sha512(b)) => constant_time_eq(a.as_slice(), b.as_slice()),
-            _ => false,
+        match (&self.0, other) {
+            (Kept::Sha256 { hash, .. }, HashBytes::Sha256(other)) => constant_time_eq_32(hash, other),
+            (Kept::Longer(kept), other) => constant_time_eq(kept.1.as_bytes(), other.as_bytes()),
+            (Kept::Sha256 { .. }, _) => false,
+        }
+    }
+}
+
+impl HashBytes {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Sha256(hash) => hash,
+            Self::Sha384(hash) => hash,
+            Self::Sha512(hash) => hash,
         }
     }
 }

@@ -16,6 +16,7 @@ mod counter;
 mod counter_store;
 mod digest;
 mod error;
+mod extras;
 mod json;
 mod memory;
 mod memory_counters;
@@ -38,4 +39,5 @@ pub use revocation::Revocation;
 pub use token_store::{Found, TokenStore};
 
 pub(crate) use digest::HashBytes;
+pub(crate) use extras::Extras;
 pub(crate) use record::Binding;

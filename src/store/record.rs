@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Context, Data, Digest, Rekey, Revocation, Rotation, Touch};
+use super::{Context, Data, Digest, Rekey, Revocation, Rotation, Touch, extras::MaybeExtras};
 use crate::{
     clock::Timestamp, credential::Channel, identity::Subject, scope::Scope, secret::SecretBytes,
     text::TokenId,
@@ -20,23 +20,17 @@ use crate::{
 pub struct LoginRecord {
     pub(crate) id: TokenId,
     pub(crate) subject: Arc<Subject>,
-    pub(crate) tenant: Option<Arc<str>>,
     pub(crate) channel: Channel,
-    pub(crate) client: Option<Arc<str>>,
-    pub(crate) key_thumbprint: Option<Arc<str>>,
-    pub(crate) scope: Option<Arc<Scope>>,
-    pub(crate) label: Option<Arc<str>>,
     pub(crate) context: Context,
-    pub(crate) data: Data,
-    /// Counts the changes of `data`.
-    pub(crate) version: u64,
+    pub(crate) extras: MaybeExtras,
     /// Its cookie ends with the browser.
     pub(crate) browser_session: bool,
 
     pub(crate) access: Digest,
     pub(crate) refresh: Option<Digest>,
-    pub(crate) previous: Option<Digest>,
-    pub(crate) nonce: Option<SecretBytes>,
+    /// Boxed, as is the nonce: a login that was never refreshed has neither.
+    pub(crate) previous: Option<Box<Digest>>,
+    pub(crate) nonce: Option<Box<SecretBytes>>,
     pub(crate) lineage: SecretBytes,
     pub(crate) generation: u32,
     pub(crate) rotated_at: Timestamp,
@@ -45,8 +39,8 @@ pub struct LoginRecord {
 
     pub(crate) created: Timestamp,
     pub(crate) last_seen: Timestamp,
-    pub(crate) access_ttl: Option<Duration>,
-    pub(crate) refresh_ttl: Option<Duration>,
+    pub(crate) access_ttl: Life,
+    pub(crate) refresh_ttl: Life,
     pub(crate) access_expires: Timestamp,
     pub(crate) refresh_expires: Timestamp,
     pub(crate) absolute_expires: Timestamp,
@@ -59,6 +53,10 @@ pub struct LoginRecord {
 /// The state of a subject's credentials. Raised whenever all its logins shall end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch(u64);
+
+/// How long something lives, in milliseconds; half the size of an optional duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Life(i64);
 
 /// The first bytes of the hash that binds a record's access digest to the record, once computed.
 ///
@@ -81,7 +79,7 @@ impl LoginRecord {
 
     /// The tenant it belongs to.
     pub fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
+        self.extras.get().tenant.as_deref()
     }
 
     /// The channel its tokens were issued for.
@@ -91,12 +89,26 @@ impl LoginRecord {
 
     /// What its access tokens may be used for; `None` for everything that the user may do.
     pub fn scope(&self) -> Option<&Scope> {
-        self.scope.as_deref()
+        self.extras.get().scope.as_deref()
+    }
+
+    pub(crate) fn shared_scope(&self) -> Option<Arc<Scope>> {
+        self.extras.get().scope.clone()
+    }
+
+    /// The client that alone may refresh it.
+    pub fn client(&self) -> Option<&str> {
+        self.extras.get().client.as_deref()
+    }
+
+    /// The thumbprint (RFC 7638) of the key whose holder alone may refresh it.
+    pub fn key_thumbprint(&self) -> Option<&str> {
+        self.extras.get().key_thumbprint.as_deref()
     }
 
     /// The name that the user or the application gave to the device.
     pub fn label(&self) -> Option<&str> {
-        self.label.as_deref()
+        self.extras.get().label.as_deref()
     }
 
     /// What the application noted at the login.
@@ -106,12 +118,12 @@ impl LoginRecord {
 
     /// What the application keeps with it and may change.
     pub fn data(&self) -> &Data {
-        &self.data
+        &self.extras.get().data
     }
 
     /// How often [`data`](Self::data) was changed; a change names the version it read.
     pub fn version(&self) -> u64 {
-        self.version
+        self.extras.get().version
     }
 
     /// Whether its cookie is meant to end with the browser.
@@ -179,9 +191,9 @@ impl LoginRecord {
     /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.
     pub(crate) fn rotate(&mut self, rotation: Rotation) {
         self.generation = rotation.generation.saturating_add(1);
-        self.previous = self.refresh.replace(rotation.refresh);
+        self.previous = self.refresh.replace(rotation.refresh).map(Box::new);
         self.access = rotation.access;
-        self.nonce = Some(rotation.nonce);
+        self.nonce = Some(Box::new(rotation.nonce));
         self.rotated_at = rotation.now;
         self.last_seen = self.last_seen.max(rotation.now);
         self.confirmed = false;
@@ -256,6 +268,21 @@ impl Epoch {
     }
 }
 
+// ===== impl Life =====
+
+impl Life {
+    /// `None` is "for ever".
+    pub(crate) fn get(self) -> Option<Duration> {
+        u64::try_from(self.0).ok().filter(|_| self.0 != i64::MAX).map(Duration::from_millis)
+    }
+}
+
+impl From<Option<Duration>> for Life {
+    fn from(span: Option<Duration>) -> Self {
+        Self(span.map_or(i64::MAX, |span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
 // ===== impl Binding =====
 
 impl Binding {
@@ -267,5 +294,17 @@ impl Binding {
 impl Clone for Binding {
     fn clone(&self) -> Self {
         Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte here is a megabyte in a store of a million logins.
+    #[test]
+    fn a_record_stays_small() {
+        assert!(size_of::<Digest>() <= 40, "{}", size_of::<Digest>());
+        assert!(size_of::<LoginRecord>() <= 304, "{}", size_of::<LoginRecord>());
     }
 }

@@ -65,8 +65,8 @@ impl<I> TokenService<I> {
             if found.record.revoked.is_some() {
                 return Ok(false);
             }
-            let data = Data::new(&change(found.record.data.parse()?))?;
-            if self.parts.store.save_data(login, found.record.version, data).await? {
+            let data = Data::new(&change(found.record.data().parse()?))?;
+            if self.parts.store.save_data(login, found.record.version(), data).await? {
                 return Ok(true);
             }
         }

@@ -16,7 +16,7 @@ use crate::{
     identity::Subject,
     random::{self, RandomError},
     secret::SecretBytes,
-    store::{Binding, Context, Data, Epoch, Insertion, LoginRecord, StoreError, StoreErrorKind},
+    store::{Binding, Context, Epoch, Insertion, LoginRecord, StoreError, StoreErrorKind},
     text::{self, TokenId},
 };
 
@@ -88,7 +88,7 @@ impl Parts {
         let mut faults = Faults::default();
         lifetimes.check(&mut faults);
         lifetimes::check_options(self.policy.sliding, lifetimes, &mut faults);
-        let (context, data) = options.json(&mut faults);
+        let context = options.check(&mut faults);
         faults.finish()?;
 
         let pair = Pair::random()?;
@@ -96,7 +96,7 @@ impl Parts {
         insertion.purge_before = self.policy.purge_before(now);
         insertion.limit = self.policy.limit;
         insertion.replaces = options.replaces;
-        let record = self.new_record(subject, channel, options, lifetimes, (context, data), &pair, now)?;
+        let record = self.new_record(subject, channel, options, lifetimes, context, &pair, now)?;
         let inserted = self.store.insert(record, insertion).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
                 self.emit_of_store(EventKind::StoreFull);
@@ -118,13 +118,13 @@ impl Parts {
         channel: Channel,
         options: IssueOptions,
         lifetimes: Lifetimes,
-        (context, data): (Context, Data),
+        context: Context,
         pair: &Pair,
         now: Timestamp,
     ) -> Result<LoginRecord, RandomError> {
         let id = TokenId::from_random(&*random::bytes()?);
         let digest = |kind, secret| {
-            let binding = ratchet::bind(kind, id, &subject, options.tenant.as_deref(), channel);
+            let binding = ratchet::bind(kind, id, &subject, options.extras.tenant.as_deref(), channel);
             ratchet::new_digest(binding, secret, self.policy.hash, self.pepper.as_ref())
         };
         let access = digest(Kind::Access, &pair.access);
@@ -133,15 +133,9 @@ impl Parts {
         Ok(LoginRecord {
             id,
             subject: Arc::new(subject),
-            tenant: options.tenant,
             channel,
-            client: options.client,
-            key_thumbprint: options.key_thumbprint,
-            scope: options.scope,
-            label: options.label,
             context,
-            data,
-            version: 0,
+            extras: options.extras.into(),
             browser_session: options.browser_session,
             access,
             refresh,
@@ -154,8 +148,8 @@ impl Parts {
             grace_hits: 0,
             created: now,
             last_seen: now,
-            access_ttl: lifetimes.access,
-            refresh_ttl: lifetimes.refresh,
+            access_ttl: lifetimes.access.into(),
+            refresh_ttl: lifetimes.refresh.into(),
             access_expires: lifetimes::end(lifetimes.access, now, absolute),
             refresh_expires: lifetimes::end(lifetimes.refresh, now, absolute),
             absolute_expires: absolute,

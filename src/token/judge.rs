@@ -37,9 +37,9 @@ pub(super) fn refuse_outright(
         Reason::WrongTenant
     } else if request.channel() != record.channel {
         Reason::WrongChannel
-    } else if request.client() != record.client.as_deref() {
+    } else if request.client() != record.client() {
         Reason::WrongClient
-    } else if request.key_thumbprint() != record.key_thumbprint.as_deref() {
+    } else if request.key_thumbprint() != record.key_thumbprint() {
         Reason::WrongKey
     } else if now >= record.refresh_expires.min(record.absolute_expires) {
         Reason::Expired // g
@@ -106,7 +106,7 @@ pub(super) fn standing(
     let predecessor = generation + 1 == record.generation;
     // A clock that went back makes this zero: an honest repeat stays one.
     let elapsed = now.since(record.rotated_at);
-    let unconfirmed = record.refresh_ttl.map_or(policy.unconfirmed, |ttl| ttl.min(policy.unconfirmed));
+    let unconfirmed = record.refresh_ttl.get().map_or(policy.unconfirmed, |ttl| ttl.min(policy.unconfirmed));
     let in_grace = !policy.grace.is_zero() && (raced || elapsed < policy.grace);
     let in_window = in_grace || (!record.confirmed && elapsed < unconfirmed);
 

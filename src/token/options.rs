@@ -1,6 +1,6 @@
 //! What a single login is bound to, carries and lives for.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use super::{lifetimes::Lifetimes, policy::TokenPolicy};
 use crate::{
     error::Faults,
     scope::Scope,
-    store::{Context, Data, JsonError},
+    store::{Context, Data, Extras, JsonError},
     text::TokenId,
 };
 
@@ -17,14 +17,10 @@ use crate::{
 const LABEL_MAX: usize = 256;
 
 /// What a new login is bound to and carries. Nothing is checked before the login is issued.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct IssueOptions {
-    pub(super) tenant: Option<Arc<str>>,
-    pub(super) client: Option<Arc<str>>,
-    pub(super) key_thumbprint: Option<Arc<str>>,
-    pub(super) scope: Option<Arc<Scope>>,
-    pub(super) label: Option<Arc<str>>,
+    pub(super) extras: Extras,
     pub(super) browser_session: bool,
     pub(super) replaces: Option<TokenId>,
     context: Json<Context>,
@@ -50,31 +46,31 @@ enum Override {
 impl IssueOptions {
     /// Binds the login to a tenant: requests for another one, or for none, are refused.
     pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
-        self.tenant = Some(tenant.into());
+        self.extras.tenant = Some(tenant.into());
         self
     }
 
     /// Binds refreshing to a client.
     pub fn client(mut self, client: impl Into<Arc<str>>) -> Self {
-        self.client = Some(client.into());
+        self.extras.client = Some(client.into());
         self
     }
 
     /// Binds refreshing to a key by its thumbprint (RFC 7638).
     pub fn key_thumbprint(mut self, thumbprint: impl Into<Arc<str>>) -> Self {
-        self.key_thumbprint = Some(thumbprint.into());
+        self.extras.key_thumbprint = Some(thumbprint.into());
         self
     }
 
     /// Limits what the access tokens may be used for.
     pub fn scope(mut self, scope: Scope) -> Self {
-        self.scope = Some(Arc::new(scope));
+        self.extras.scope = Some(Arc::new(scope));
         self
     }
 
     /// The device's name in a list of devices; 1 to 256 bytes without control characters.
     pub fn label(mut self, label: impl Into<Arc<str>>) -> Self {
-        self.label = Some(label.into());
+        self.extras.label = Some(label.into());
         self
     }
 
@@ -135,9 +131,9 @@ impl IssueOptions {
         }
     }
 
-    /// Context and data, or what is wrong with them.
-    pub(super) fn json(&mut self, faults: &mut Faults) -> (Context, Data) {
-        if let Some(label) = &self.label {
+    /// Looks at what was put aside, and moves the data to the extras.
+    pub(super) fn check(&mut self, faults: &mut Faults) -> Context {
+        if let Some(label) = &self.extras.label {
             faults.check(is_label(label), "label", label, LABEL_RULE);
         }
         let context = self.context.take().transpose().unwrap_or_else(|error| {
@@ -148,7 +144,19 @@ impl IssueOptions {
             faults.add("data", error, "must be JSON of at most 64 KiB");
             None
         });
-        (context.unwrap_or_default(), data.unwrap_or_default())
+        self.extras.data = data.unwrap_or_default();
+        context.unwrap_or_default()
+    }
+}
+
+/// Shows nothing of the application's.
+impl fmt::Debug for IssueOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssueOptions")
+            .field("access_ttl", &self.access_ttl)
+            .field("refresh_ttl", &self.refresh_ttl)
+            .field("absolute", &self.absolute)
+            .finish_non_exhaustive()
     }
 }
 

@@ -157,8 +157,8 @@ fn hash(
     }
     match algorithm {
         HashAlgorithm::Sha256 => HashBytes::Sha256(hash!(Sha256)),
-        HashAlgorithm::Sha384 => HashBytes::Sha384(Box::new(hash!(Sha384))),
-        HashAlgorithm::Sha512 => HashBytes::Sha512(Box::new(hash!(Sha512))),
+        HashAlgorithm::Sha384 => HashBytes::Sha384(hash!(Sha384)),
+        HashAlgorithm::Sha512 => HashBytes::Sha512(hash!(Sha512)),
     }
 }
 

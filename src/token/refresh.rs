@@ -137,8 +137,8 @@ impl Parts {
             refresh: digest(Kind::Refresh, &pair.refresh),
             nonce,
             now,
-            access_expires: lifetimes::end(record.access_ttl, now, record.absolute_expires),
-            refresh_expires: lifetimes::end(record.refresh_ttl, now, record.absolute_expires),
+            access_expires: lifetimes::end(record.access_ttl.get(), now, record.absolute_expires),
+            refresh_expires: lifetimes::end(record.refresh_ttl.get(), now, record.absolute_expires),
         };
         match self.store.rotate(&record.id, rotation.clone()).await {
             Ok(true) => {

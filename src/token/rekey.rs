@@ -114,8 +114,8 @@ impl Parts {
             refresh: record.refresh.as_ref().map(|_| digest(Kind::Refresh, &pair.refresh)),
             lineage: SecretBytes::new(random::bytes()?),
             now,
-            access_expires: lifetimes::end(record.access_ttl, now, record.absolute_expires),
-            refresh_expires: lifetimes::end(record.refresh_ttl, now, record.absolute_expires),
+            access_expires: lifetimes::end(record.access_ttl.get(), now, record.absolute_expires),
+            refresh_expires: lifetimes::end(record.refresh_ttl.get(), now, record.absolute_expires),
         };
         Ok((pair, rekey))
     }

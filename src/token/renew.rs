@@ -57,12 +57,13 @@ fn extended(
         // outlive it.
         Sliding::Access if has_refresh => {
             let ceiling = absolute.min(record.refresh_expires);
-            (later(record.access_ttl, record.access_expires, ceiling), None)
+            (later(record.access_ttl.get(), record.access_expires, ceiling), None)
         }
-        Sliding::Access => (later(record.access_ttl, record.access_expires, absolute), None),
+        Sliding::Access => (later(record.access_ttl.get(), record.access_expires, absolute), None),
         Sliding::AccessAndRefresh => {
-            let refresh = later(record.refresh_ttl.filter(|_| has_refresh), record.refresh_expires, absolute);
-            (later(record.access_ttl, record.access_expires, absolute), refresh)
+            let refresh =
+                later(record.refresh_ttl.get().filter(|_| has_refresh), record.refresh_expires, absolute);
+            (later(record.access_ttl.get(), record.access_expires, absolute), refresh)
         }
     }
 }

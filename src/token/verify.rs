@@ -141,7 +141,7 @@ fn verified<I>(proven: Proven<I>, touched: Option<super::touch::Touched>) -> Ver
     let Proven { user, record, channel, .. } = proven;
     let (record, renewal) = touched.map_or((record, None), |touched| (touched.record, touched.renewal));
     let evidence = Evidence::new(channel, record.created, record.access_expires()).with_record(record.id);
-    let scope = record.scope.clone();
+    let scope = record.shared_scope();
     let mut verified = Verified::new(user, evidence, record);
     if let Some(scope) = scope {
         verified = verified.with_scope(scope);

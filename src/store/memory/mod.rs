@@ -259,10 +259,11 @@ impl TokenStore for MemoryStore {
 
     async fn save_data(&self, id: &TokenId, version: u64, data: Data) -> Result<bool, StoreError> {
         Ok(self.update(id, |record, _| {
-            let expected = record.version == version && record.revoked.is_none();
+            let expected = record.version() == version && record.revoked.is_none();
             if expected {
-                record.version += 1;
-                record.data = data;
+                let extras = record.extras.get_mut();
+                extras.version += 1;
+                extras.data = data;
             }
             expected
         }))
@@ -272,7 +273,7 @@ impl TokenStore for MemoryStore {
         Ok(self.update(id, |record, _| {
             let expected = record.revoked.is_none();
             if expected {
-                record.label = label;
+                record.extras.get_mut().label = label;
             }
             expected
         }))

@@ -47,14 +47,14 @@ async fn r007_an_edited_record_verifies_nothing() {
     let edits: [(&str, Edit); 5] = [
         ("subject", |record| record.subject = Arc::new(Subject::local("eve"))),
         ("issuer", |record| record.subject = Arc::new(Subject::of("https://evil.test", "ada"))),
-        ("tenant", |record| record.tenant = Some("blue".into())),
-        ("no tenant", |record| record.tenant = None),
+        ("tenant", |record| record.extras.get_mut().tenant = Some("blue".into())),
+        ("no tenant", |record| record.extras.get_mut().tenant = None),
         ("channel", |record| record.channel = Channel::Cookie),
     ];
     for (what, edit) in edits {
         let mut edited = (*record).clone();
         edit(&mut edited);
-        let tenant = edited.tenant.clone();
+        let tenant = edited.tenant().map(str::to_owned);
         let tokens = plant(&fixture, edited).await;
         let mut attempt = Attempt::new(Credential::header(text, "Bearer"), fixture.time.clock().now());
         if let Some(tenant) = &tenant {
@@ -144,7 +144,7 @@ async fn r007_an_edited_record_refreshes_nothing() {
     let edits: [(&str, Edit); 4] = [
         ("subject", |record| record.subject = Arc::new(Subject::local("eve"))),
         ("issuer", |record| record.subject = Arc::new(Subject::of("https://evil.test", "ada"))),
-        ("tenant", |record| record.tenant = Some("blue".into())),
+        ("tenant", |record| record.extras.get_mut().tenant = Some("blue".into())),
         ("channel", |record| record.channel = Channel::Cookie),
     ];
     for rotated in [false, true] {

@@ -46,9 +46,9 @@ async fn r035_a_repeat_that_does_not_match_the_record_is_refused() {
     for part in ["nonce", "access", "refresh"] {
         let mut edited = (*record).clone();
         match part {
-            "nonce" => edited.nonce = Some(record.lineage.clone()),
-            "access" => edited.access = record.previous.clone().unwrap(),
-            _ => edited.refresh = record.previous.clone(),
+            "nonce" => edited.nonce = Some(Box::new(record.lineage.clone())),
+            "access" => edited.access = *record.previous.clone().unwrap(),
+            _ => edited.refresh = record.previous.as_deref().cloned(),
         }
         let tokens = service_with(&fixture, edited).await;
         let text = refresh_text(&first);
