@@ -236,6 +236,15 @@ fn sec_j04_networks_that_are_none_or_everybody_are_faults_and_trust_nobody() {
     assert!(faults.finish().is_ok());
 }
 
+/// `10.0.0.0/8` and `a00::/8` begin with the same bits.
+#[test]
+fn sec_j04_a_network_of_one_family_holds_no_address_of_the_other() {
+    let lines = headers("x-forwarded-for", &["6.6.6.6"]);
+    assert_eq!(behind_proxies().client_ip(&lines, &peer("a00::1")), Some(ip("a00::1")));
+    let six = ClientIpPolicy::peer().trust("a00::/8");
+    assert_eq!(six.client_ip(&lines, &peer(PROXY)), Some(ip(PROXY)));
+}
+
 #[test]
 fn sec_j04_a_bucket_is_an_ipv4_address_or_an_ipv6_64() {
     for (address, shown) in [
