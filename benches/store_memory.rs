@@ -51,8 +51,13 @@ fn main() {
         return fill(&variant);
     }
     println!("bytes resident for each of {LOGINS} logins");
-    for variant in VARIANTS {
+    let [shared, own, with_context, _] = VARIANTS.map(|variant| {
         let child = Command::new(env::current_exe().unwrap()).args(["--fill", variant]).output().unwrap();
-        println!("{variant:>26} {:>6}", String::from_utf8_lossy(&child.stdout).trim());
-    }
+        let bytes: usize = String::from_utf8_lossy(&child.stdout).trim().parse().unwrap();
+        println!("{variant:>28} {bytes:>6}");
+        bytes
+    });
+    println!("{:>28} {:>6}", "of that, an epoch row", own - shared);
+    println!("{:>28} {:>6}", "a context of 32 bytes", with_context - own);
+    println!("{:>28} {:>6}", "a login without its epoch row", with_context + shared - own);
 }

@@ -9,7 +9,7 @@ use std::{
 /// subscriber gets and can change addresses in at will.
 ///
 /// Shown as `192.0.2.7/32` and `2001:db8:1:2::/64`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IpBucket(IpAddr);
 
 impl IpBucket {
@@ -19,6 +19,12 @@ impl IpBucket {
             IpAddr::V4(ip) => IpAddr::V4(ip),
             IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
         })
+    }
+}
+
+impl fmt::Debug for IpBucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -31,7 +31,8 @@ impl CookieSettings {
                     None => {}
                     Some((Owner::LookAlike, _)) => look_alike = true,
                     Some((Owner::Ours, value)) => {
-                        if found.replace(value).is_some() {
+                        let earlier = found.replace(value);
+                        if earlier.is_some() {
                             return Err(CookieError::Duplicate);
                         }
                     }

@@ -1,14 +1,10 @@
 //! The line of the log that each event is.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
-
 use tracing::{Level, field};
 
 use super::{Event, EventKind};
 use crate::{
+    client_ip::IpBucket,
     credential::Channel,
     identity::{Issuer, Subject},
     problem::Reason,
@@ -16,9 +12,6 @@ use crate::{
 };
 
 pub(super) const TARGET: &str = "portcullis";
-
-/// The network that an address is in: IPv4 whole, of IPv6 the first 64 bits, which is what one line gets.
-pub(super) struct Bucket(pub(super) IpAddr);
 
 /// The level must be a constant for `tracing`, so there is one such line for each. Values are computed only
 /// where somebody listens. Text from outside is written as `Debug` writes it, with control characters escaped.
@@ -34,7 +27,7 @@ macro_rules! line {
             subject = $event.subject().map(|subject| field::debug(subject.id())),
             channel = $event.channel().map(Channel::as_str),
             reason = $event.reason().map(Reason::as_str),
-            ip = $event.client_ip().map(|ip| field::display(Bucket(ip))),
+            ip = $event.client_ip().map(|ip| field::display(IpBucket::of(ip))),
             cause = $event.kind().cause(),
             since_rotation_ms = $event.kind().since_rotation().map(|span| span.as_millis()),
             count = $event.kind().count(),
@@ -64,25 +57,5 @@ fn foreign_issuer(subject: &Subject) -> Option<&str> {
         Issuer::Local => None,
         Issuer::Nobody => Some("nobody"),
         Issuer::Url(url) => Some(url),
-    }
-}
-
-// ===== impl Bucket =====
-
-impl fmt::Display for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.to_canonical() {
-            IpAddr::V4(address) => address.fmt(f),
-            IpAddr::V6(address) => {
-                let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-                write!(f, "{network}/64")
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Bucket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }

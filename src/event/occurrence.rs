@@ -2,8 +2,9 @@
 
 use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 
-use super::{EventKind, log::Bucket};
+use super::EventKind;
 use crate::{
+    client_ip::IpBucket,
     clock::Timestamp,
     credential::Channel,
     identity::{Details, Subject},
@@ -138,7 +139,7 @@ impl fmt::Debug for Event {
             .field("at", &self.at)
             .field("record", &self.record)
             .field("subject", &self.subject)
-            .field("client_ip", &self.client_ip.map(Bucket))
+            .field("client_ip", &self.client_ip.map(IpBucket::of))
             .field("reason", &self.reason)
             .field("channel", &self.channel)
             .finish_non_exhaustive()

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Event, EventKind, log, outlet::Outlet};
 
-/// Is told of events, one after the other, in the order in which they were emitted.
+/// Is told of events, one after the other; those of one thread in the order in which it emitted them.
 ///
 /// It is called on a thread of its own and may block. It cannot answer: to refuse a request is for a hook or a
 /// guard.

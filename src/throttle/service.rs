@@ -1,19 +1,13 @@
 //! The throttle and what it charges.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{ThrottlePolicy, Throttled};
 use crate::{
+    client_ip::IpBucket,
     clock::{Clock, Timestamp},
     store::{CounterKey, CounterStore, Hit, Limit},
 };
-
-/// An IPv6 customer has at least this network, and can take any address in it.
-const IPV6_NETWORK: u128 = !0 << 64;
 
 /// Limits attempts. Cheap to clone; clones share everything. See the module docs.
 #[derive(Clone)]
@@ -66,7 +60,7 @@ impl Throttle {
         identifier: Option<&str>,
     ) -> Result<(), Throttled> {
         let now = self.clock.now();
-        let network = client_ip.map(|ip| bucket_of(ip).to_string());
+        let network = client_ip.map(|ip| IpBucket::of(ip).to_string());
         if let (Some(limit), Some(network)) = (self.policy.per_client_ip, &network) {
             let key = key(scope, limit, &[b"client_ip", network.as_bytes()]);
             let hit = self.hit(&key, limit, now).await?;
@@ -108,12 +102,4 @@ fn key(scope: &'static str, limit: Limit, what: &[&[u8]]) -> CounterKey {
 fn folded(identifier: &str) -> Vec<u8> {
     let typed = identifier.as_bytes();
     typed[..typed.len().min(CounterKey::PART_MAX)].to_ascii_lowercase()
-}
-
-/// The address that stands for all that one client can choose among.
-fn bucket_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & IPV6_NETWORK)),
-        v4 @ IpAddr::V4(_) => v4,
-    }
 }

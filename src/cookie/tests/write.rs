@@ -57,6 +57,7 @@ fn sec_d12_contradictions_are_faults() {
         (cookie().path(""), "path", CookieError::InvalidPath),
         (cookie().path("auth"), "path", CookieError::InvalidPath),
         (cookie().path("/a; Domain=evil.test"), "path", CookieError::InvalidPath),
+        (cookie().path("/a;Secure"), "path", CookieError::InvalidPath),
         (cookie().path("/a\r\nSet-Cookie: x=y"), "path", CookieError::InvalidPath),
         (cookie().path("/a b"), "path", CookieError::InvalidPath),
         (cookie().path("/\u{e9}"), "path", CookieError::InvalidPath),
@@ -145,6 +146,8 @@ fn settings() -> impl Strategy<Value = CookieSettings> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn sec_d14_the_four_verbs_agree_on_name_and_attributes(
         settings in settings(),
@@ -172,7 +175,7 @@ proptest! {
         prop_assert_eq!(cookie.get("HttpOnly"), Some(""));
 
         let mut headers = HeaderMap::new();
-        headers.insert(COOKIE, HeaderValue::from_str(&format!("a=b; {}={value}", cookie.name)).unwrap());
+        headers.insert(COOKIE, HeaderValue::from_str(&format!("0=b; {}={value}", cookie.name)).unwrap());
         prop_assert_eq!(settings.read(&headers), Ok(Some(value.as_str())));
         let mut answer = HeaderMap::new();
         answer.insert(http::header::SET_COOKIE, line);
@@ -187,7 +190,9 @@ proptest! {
         settings in settings(),
         age in prop::option::of(0..=8 * 60 * 60_u64),
     ) {
-        prop_assume!(settings.name().starts_with("__") && settings.same_site != SameSite::None);
+        if settings.plain || settings.same_site == SameSite::None {
+            return Ok(());
+        }
         let line = settings.write(&Secret::new("abc"), age.map(Duration::from_secs)).unwrap();
         for line in [line, settings.clear().unwrap()] {
             let audit = lint(line.to_str().unwrap());

@@ -28,9 +28,17 @@ pub(super) struct SubjectRow {
 pub(super) struct Index {
     subjects: HashMap<Arc<Subject>, Arc<SubjectRow>>,
     next_number: u64,
-    by_subject: BTreeSet<(u64, TokenId)>,
-    by_end: BTreeSet<(Timestamp, TokenId)>,
+    by_subject: BTreeSet<SubjectKey>,
+    by_end: BTreeSet<EndKey>,
 }
+
+/// A subject's number and one of its logins. Bytes, because a tuple would be half as large again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SubjectKey([u8; 5], TokenId);
+
+/// The end of a login.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct EndKey([u8; 6], TokenId);
 
 /// Ids are random text already: two multiplications mix them.
 #[derive(Default)]
@@ -81,33 +89,29 @@ impl Index {
     }
 
     pub(super) fn add(&mut self, record: &LoginRecord, subject: &SubjectRow) {
-        self.by_subject.insert((subject.number, record.id));
-        self.by_end.insert((record.purgeable_from(), record.id));
+        self.by_subject.insert(SubjectKey::new(subject.number, record.id));
+        self.by_end.insert(EndKey::new(record.purgeable_from(), record.id));
     }
 
     pub(super) fn move_end(&mut self, id: TokenId, old: Timestamp, new: Timestamp) {
         if old != new {
-            self.by_end.remove(&(old, id));
-            self.by_end.insert((new, id));
+            self.by_end.remove(&EndKey::new(old, id));
+            self.by_end.insert(EndKey::new(new, id));
         }
     }
 
     /// The login that ended first, if it had ended by then.
     pub(super) fn first_ended(&self, by: Timestamp) -> Option<TokenId> {
-        self.by_end.first().filter(|(end, _)| *end <= by).map(|(_, id)| *id)
+        self.by_end.first().filter(|key| key.end() <= by).map(|EndKey(_, id)| *id)
     }
 
     pub(super) fn logins_of(&self, subject: &SubjectRow) -> impl Iterator<Item = TokenId> + '_ {
-        let number = subject.number;
-        let from = (Bound::Included((number, TokenId::LOWEST)), Bound::Unbounded);
-        self.by_subject.range(from).take_while(move |(found, _)| *found == number).map(|(_, id)| *id)
+        let lowest = SubjectKey::new(subject.number, TokenId::LOWEST);
+        self.by_subject.range(lowest..).take_while(move |key| key.0 == lowest.0).map(|SubjectKey(_, id)| *id)
     }
 
     /// All logins behind this place, subject by subject.
-    pub(super) fn logins_after(
-        &self,
-        place: Option<(u64, TokenId)>,
-    ) -> impl Iterator<Item = (u64, TokenId)> + '_ {
+    pub(super) fn logins_after(&self, place: Option<SubjectKey>) -> impl Iterator<Item = SubjectKey> + '_ {
         let from = place.map_or(Bound::Unbounded, Bound::Excluded);
         self.by_subject.range((from, Bound::Unbounded)).copied()
     }
@@ -115,11 +119,45 @@ impl Index {
     /// A subject without logins needs no epoch: whatever was issued to it is gone, and the next login starts a
     /// random one.
     pub(super) fn forget(&mut self, record: &LoginRecord, subject: &SubjectRow) {
-        self.by_end.remove(&(record.purgeable_from(), record.id));
-        self.by_subject.remove(&(subject.number, record.id));
+        self.by_end.remove(&EndKey::new(record.purgeable_from(), record.id));
+        self.by_subject.remove(&SubjectKey::new(subject.number, record.id));
         if self.logins_of(subject).next().is_none() {
             self.subjects.remove(&record.subject);
         }
+    }
+}
+
+// ===== impl SubjectKey =====
+
+impl SubjectKey {
+    /// Numbers are given out one by one: 2⁴⁰ are never reached.
+    fn new(number: u64, id: TokenId) -> Self {
+        let [_, _, _, number @ ..] = number.to_be_bytes();
+        Self(number, id)
+    }
+
+    pub(super) fn id(&self) -> TokenId {
+        self.1
+    }
+}
+
+// ===== impl EndKey =====
+
+impl EndKey {
+    /// The last end that is not "never", in the year 10889; nor does a login end before 1970.
+    const LAST: i64 = (1 << 48) - 2;
+
+    fn new(end: Timestamp, id: TokenId) -> Self {
+        let millis =
+            if end == Timestamp::NEVER { Self::LAST + 1 } else { end.as_millis().clamp(0, Self::LAST) };
+        let [_, _, end @ ..] = millis.to_be_bytes();
+        Self(end, id)
+    }
+
+    fn end(&self) -> Timestamp {
+        let [a, b, c, d, e, f] = self.0;
+        let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        if millis > Self::LAST { Timestamp::NEVER } else { Timestamp::from_millis(millis) }
     }
 }
 

@@ -330,8 +330,8 @@ impl TokenStore for MemoryStore {
                 return Ok(marked);
             };
             after = Some(*last);
-            for (_, id) in &batch {
-                let done = self.update_locked(&mut index, id, |record, epoch| {
+            for key in &batch {
+                let done = self.update_locked(&mut index, &key.id(), |record, epoch| {
                     // What was issued since lives on.
                     let ended = record.epoch != epoch && record.revoked.is_none();
                     if ended {

@@ -48,22 +48,47 @@ fn check(store: &MemoryCounters) {
     assert!(counters.by_limit.values().all(|peers| !peers.is_empty()));
 }
 
+/// A bucket with one place for each of many rounds: with one big bucket, one thread empties it before the others
+/// have begun.
 #[test]
 fn parallel_threads_get_the_burst_and_no_more() {
+    const ROUNDS: u32 = 200_000;
+    let store = MemoryCounters::with_capacity(ROUNDS as usize);
+    let one = Limit::per_minute(1);
+    let (passed, arrived) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for round in 0..ROUNDS {
+                    // Both start a round at the same moment. A barrier wakes its waiters one after the other.
+                    arrived.fetch_add(1, Ordering::AcqRel);
+                    let mut turns = 0;
+                    while arrived.load(Ordering::Acquire) < 2 * (round as usize + 1) {
+                        turns += 1;
+                        if turns < 200 { std::hint::spin_loop() } else { thread::yield_now() }
+                    }
+                    passed.fetch_add(usize::from(ask(&store, round, one, 0)), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(passed.into_inner(), ROUNDS as usize);
+}
+
+#[test]
+fn sixteen_threads_share_one_burst() {
     let store = MemoryCounters::new();
-    let limit = Limit::per_minute(100);
     let (passed, start) = (AtomicUsize::new(0), Barrier::new(16));
     thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 start.wait();
-                let mine = (0..1_000).filter(|_| ask(&store, 1, limit, 0)).count();
+                let mine = (0..1_000).filter(|_| ask(&store, 1, Limit::per_minute(100), 0)).count();
                 passed.fetch_add(mine, Ordering::Relaxed);
             });
         }
     });
-    assert_eq!(passed.into_inner(), 100);
-    assert_eq!(store.len(), 1);
+    assert_eq!((passed.into_inner(), store.len()), (100, 1));
 }
 
 #[test]

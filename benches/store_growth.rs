@@ -1,0 +1,169 @@
+//! How the cost of a login grows with their number, and the throughput with the threads:
+//! `cargo bench --bench store_growth`
+//!
+//! Tokens are drawn at random from all of them. Rounds of the small and the large store are interleaved; printed
+//! are medians over the rounds.
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used)] // a bench that meets an error has failed
+
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    sync::{Arc, Barrier},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response, header::AUTHORIZATION};
+use http_body_util::Full;
+use portcullis::{
+    AuthLayer, MemoryStore, TokenPolicy, TokenService,
+    credential::Channel,
+    identity::Subject,
+    text::TokenId,
+    token::{IssueOptions, RefreshRequest},
+};
+use tower::{Layer, Service, service_fn};
+
+const ROUNDS: usize = 21;
+const CALLS: usize = 20_000;
+const SMALL: usize = 1_000;
+const LARGE: usize = 1_000_000;
+
+/// A store with logins, and what belongs to each of them.
+struct Population {
+    tokens: TokenService,
+    headers: Vec<String>,
+    refresh: Vec<String>,
+    ids: Vec<TokenId>,
+    random: u64,
+}
+
+impl Population {
+    fn new(size: usize) -> Self {
+        let tokens = TokenService::new(MemoryStore::with_capacity(2 * LARGE), TokenPolicy::default());
+        let mut population =
+            Self { tokens, headers: Vec::new(), refresh: Vec::new(), ids: Vec::new(), random: 0x9E37_79B9 };
+        for number in 0..size {
+            let subject = Subject::local(format!("user-{number:011}"));
+            let login = population.tokens.issue_for_header(subject, IssueOptions::default());
+            let login = login.now_or_never().unwrap().unwrap();
+            population.headers.push(format!("Bearer {}", login.access().expose()));
+            population.refresh.push(login.refresh().unwrap().expose().to_owned());
+            population.ids.push(login.record().id());
+        }
+        population
+    }
+
+    /// xorshift64: even enough to draw from, and much cheaper than what is measured.
+    fn draw(&mut self) -> usize {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random % self.ids.len() as u64) as usize
+    }
+
+    /// The whole wrapped service, from the request to the answer.
+    fn verify(&mut self, calls: usize) -> Duration {
+        let layer = AuthLayer::new(self.tokens.clone()).build().unwrap();
+        let mut service = layer.layer(service_fn(|_: Request<()>| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        }));
+        let started = Instant::now();
+        for _ in 0..calls {
+            let place = self.draw();
+            let request = Request::builder().header(AUTHORIZATION, &self.headers[place]).body(()).unwrap();
+            let response = service.call(request).now_or_never().unwrap().unwrap();
+            assert!(black_box(response).status().is_success());
+        }
+        started.elapsed()
+    }
+
+    fn refresh(&mut self, calls: usize) -> Duration {
+        let started = Instant::now();
+        for _ in 0..calls {
+            let place = self.draw();
+            let request = RefreshRequest::new(&self.refresh[place], Channel::Header);
+            let next = self.tokens.refresh(request).now_or_never().unwrap().unwrap();
+            self.refresh[place] = next.refresh().unwrap().expose().to_owned();
+            self.headers[place] = format!("Bearer {}", next.access().expose());
+        }
+        started.elapsed()
+    }
+
+    /// Ends logins, and puts a new one in the place of each, of which the time is not counted.
+    fn revoke(&mut self, calls: usize) -> Duration {
+        let mut spent = Duration::ZERO;
+        for _ in 0..calls {
+            let place = self.draw();
+            let started = Instant::now();
+            self.tokens.revoke(&self.ids[place]).now_or_never().unwrap().unwrap();
+            spent += started.elapsed();
+            let subject = Subject::local(format!("user-{place:011}"));
+            let login = self.tokens.issue_for_header(subject, IssueOptions::default());
+            let login = login.now_or_never().unwrap().unwrap();
+            self.headers[place] = format!("Bearer {}", login.access().expose());
+            self.refresh[place] = login.refresh().unwrap().expose().to_owned();
+            self.ids[place] = login.record().id();
+        }
+        spent
+    }
+}
+
+fn median(mut rounds: Vec<f64>) -> f64 {
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}
+
+type Work = fn(&mut Population, usize) -> Duration;
+
+fn grows(name: &str, small: &mut Population, large: &mut Population, work: Work, calls: usize) {
+    let (mut few, mut many) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        few.push(work(small, calls).as_nanos() as f64 / calls as f64);
+        many.push(work(large, calls).as_nanos() as f64 / calls as f64);
+    }
+    let (few, many) = (median(few), median(many));
+    println!("{name:>10} {few:>8.0} {many:>10.0} {:>7.2}", many / few);
+}
+
+/// Verifications a second by one thread and by two, each with tokens of its own.
+fn scales(population: &mut Population) {
+    let mut ratios = Vec::new();
+    for _ in 0..ROUNDS {
+        let one = population.verify(5 * CALLS);
+        let barrier = Arc::new(Barrier::new(2));
+        let halves: Vec<_> = (0..2)
+            .map(|number| {
+                let mut half = Population {
+                    tokens: population.tokens.clone(),
+                    headers: population.headers.iter().skip(number).step_by(2).cloned().collect(),
+                    refresh: Vec::new(),
+                    ids: population.ids.iter().skip(number).step_by(2).copied().collect(),
+                    random: 0x1234_5678 + number as u64,
+                };
+                let barrier = Arc::clone(&barrier);
+                thread::spawn(move || {
+                    barrier.wait();
+                    half.verify(5 * CALLS)
+                })
+            })
+            .collect();
+        let both = halves.into_iter().map(|half| half.join().unwrap()).max().unwrap();
+        ratios.push(2.0 * one.as_secs_f64() / both.as_secs_f64());
+    }
+    println!("two threads verify {:.2} times as much as one", median(ratios));
+}
+
+fn main() {
+    let (mut small, mut large) = (Population::new(SMALL), Population::new(LARGE));
+    println!(
+        "{:>10} {:>8} {:>10} {:>7}  nanoseconds, medians of {ROUNDS} rounds",
+        "", "10^3", "10^6", "ratio"
+    );
+    grows("verify", &mut small, &mut large, Population::verify, CALLS);
+    grows("refresh", &mut small, &mut large, Population::refresh, CALLS / 4);
+    grows("revoke", &mut small, &mut large, Population::revoke, CALLS / 4);
+    scales(&mut large);
+}
