@@ -72,7 +72,7 @@ impl fmt::Display for ConfigFault {
 }
 
 /// Collects faults while a `build()` runs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Faults(Vec<ConfigFault>);
 
 impl Faults {

@@ -20,6 +20,7 @@ pub mod random;
 pub mod redirect;
 pub mod scope;
 pub mod secret;
+pub mod settings;
 pub mod text;
 
 // Level 1: ports.

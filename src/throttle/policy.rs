@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     error::{ConfigError, Faults},
+    settings::{self, Description},
     store::Limit,
 };
 
@@ -23,6 +24,8 @@ pub struct ThrottlePolicy {
 pub struct ThrottlePolicyBuilder {
     per_client_ip: Option<Limit>,
     per_identifier: Option<Limit>,
+    /// What was wrong with settings that came as text.
+    faults: Faults,
 }
 
 // ===== impl ThrottlePolicy =====
@@ -33,7 +36,20 @@ impl ThrottlePolicy {
         ThrottlePolicyBuilder {
             per_client_ip: Some(Limit::per_minute(30)),
             per_identifier: Some(Limit::per_minute(5)),
+            faults: Faults::default(),
         }
+    }
+
+    /// The settings in force: a count and the span in which so many are let through.
+    pub fn describe(&self) -> Description {
+        let limit = |limit: Option<Limit>| match limit {
+            None => "none".to_owned(),
+            Some(limit) => format!("{} in {}", limit.count(), settings::span(limit.window())),
+        };
+        Description::new(vec![
+            ("per_client_ip", limit(self.per_client_ip)),
+            ("per_identifier", limit(self.per_identifier)),
+        ])
     }
 }
 
@@ -60,12 +76,31 @@ impl ThrottlePolicyBuilder {
         self
     }
 
+    /// Takes settings that came as text; those that are not there stay as they are. The names are those of
+    /// [`ThrottlePolicy::describe`].
+    #[cfg(feature = "config")]
+    pub fn settings(mut self, settings: settings::Settings) -> Self {
+        let mut faults = std::mem::take(&mut self.faults);
+        let mut read = settings::Reader::new(settings, &mut faults);
+        let rule = "must be a limit, for instance 30 in 1m, or none";
+        for (field, limit) in
+            [("per_client_ip", &mut self.per_client_ip), ("per_identifier", &mut self.per_identifier)]
+        {
+            if let Some(read) = read.text(field).and_then(|text| read.parse(field, text, parse_limit, rule)) {
+                *limit = read;
+            }
+        }
+        read.finish();
+        self.faults = faults;
+        self
+    }
+
     /// Checks every rule.
     ///
     /// # Errors
     /// [`ConfigError`] with all faults.
-    pub fn build(self) -> Result<ThrottlePolicy, ConfigError> {
-        let mut faults = Faults::default();
+    pub fn build(mut self) -> Result<ThrottlePolicy, ConfigError> {
+        let mut faults = std::mem::take(&mut self.faults);
         for (field, limit) in [("per_client_ip", self.per_client_ip), ("per_identifier", self.per_identifier)]
         {
             let Some(limit) = limit else { continue };
@@ -77,3 +112,15 @@ impl ThrottlePolicyBuilder {
         Ok(ThrottlePolicy { per_client_ip: self.per_client_ip, per_identifier: self.per_identifier })
     }
 }
+
+#[cfg(feature = "config")]
+fn parse_limit(text: &str) -> Option<Option<Limit>> {
+    if text == "none" {
+        return Some(None);
+    }
+    let (count, window) = text.split_once(" in ")?;
+    Some(Some(Limit::new(count.parse().ok()?, settings::parse_span(window)?)))
+}
+
+#[cfg(feature = "config")]
+settings::deserialize_builder!(ThrottlePolicyBuilder, ThrottlePolicy::builder());

@@ -6,6 +6,7 @@ use super::lifetimes::{self, Lifetimes};
 use crate::{
     clock::Timestamp,
     error::{ConfigError, Faults},
+    settings::{self, Description},
     store::{HashAlgorithm, LiveLimit, LoginRecord},
     text::Brand,
 };
@@ -77,6 +78,8 @@ pub struct TokenPolicyBuilder {
     limit: LiveLimit,
     keep_for: Duration,
     issued_not_before: Option<Timestamp>,
+    /// What was wrong with settings that came as text.
+    faults: Faults,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +108,39 @@ impl TokenPolicy {
             limit: LiveLimit::Unlimited,
             keep_for: Duration::ZERO,
             issued_not_before: None,
+            faults: Faults::default(),
         }
+    }
+
+    /// The settings in force.
+    pub fn describe(&self) -> Description {
+        let never = |span: Option<Duration>| span.map_or_else(|| "never".to_owned(), settings::span);
+        let brands: Vec<_> = self.brands[1..].iter().map(ToString::to_string).collect();
+        let (limit, at_limit) = match self.limit {
+            LiveLimit::Unlimited => ("none".to_owned(), "refuse"),
+            LiveLimit::Refuse(max) => (max.to_string(), "refuse"),
+            LiveLimit::EndOldest(max) => (max.to_string(), "end_oldest"),
+        };
+        let floor =
+            self.issued_not_before.map_or_else(|| "0".to_owned(), |floor| floor.as_millis().to_string());
+        Description::new(vec![
+            ("brand", self.brand().to_string()),
+            ("older_brands", brands.join(",")),
+            ("access_ttl", never(self.lifetimes.access)),
+            ("refresh_ttl", never(self.lifetimes.refresh)),
+            ("absolute", never(self.lifetimes.absolute)),
+            ("sliding", self.sliding.as_str().to_owned()),
+            ("touch_every", never(self.touch_every)),
+            ("touch_mode", self.touch_mode.as_str().to_owned()),
+            ("grace", settings::span(self.grace)),
+            ("unconfirmed", settings::span(self.unconfirmed)),
+            ("hash", self.hash.as_str().to_owned()),
+            ("danger_any_channel", (!self.bind_channel).to_string()),
+            ("limit", limit),
+            ("at_limit", at_limit.to_owned()),
+            ("keep_for_audit", settings::span(self.keep_for)),
+            ("issued_not_before", floor),
+        ])
     }
 
     /// The brand of new tokens.
@@ -256,12 +291,70 @@ impl TokenPolicyBuilder {
         self
     }
 
+    /// Takes settings that came as text; those that are not there stay as they are. The names are those of
+    /// [`TokenPolicy::describe`].
+    #[cfg(feature = "config")]
+    pub fn settings(mut self, settings: settings::Settings) -> Self {
+        let mut faults = std::mem::take(&mut self.faults);
+        let mut read = settings::Reader::new(settings, &mut faults);
+        if let Some(brand) = read.text("brand") {
+            self.brand = brand;
+        }
+        if let Some(brands) = read.list("older_brands") {
+            self.older_brands = brands;
+        }
+        if let Some(ttl) = read.maybe_span("access_ttl") {
+            self.lifetimes.access = ttl;
+        }
+        if let Some(ttl) = read.maybe_span("refresh_ttl") {
+            self.lifetimes.refresh = ttl;
+        }
+        if let Some(ceiling) = read.maybe_span("absolute") {
+            self.lifetimes.absolute = ceiling;
+        }
+        let sliding = [Sliding::Off, Sliding::Access, Sliding::AccessAndRefresh]
+            .map(|sliding| (sliding.as_str(), sliding));
+        if let Some(sliding) = read.choice("sliding", &sliding, "must be off, access or access_and_refresh") {
+            self.sliding = sliding;
+        }
+        if let Some(interval) = read.maybe_span("touch_every") {
+            self.touch_every = Interval::Set(interval);
+        }
+        let modes = [TouchMode::Background, TouchMode::Inline].map(|mode| (mode.as_str(), mode));
+        if let Some(mode) = read.choice("touch_mode", &modes, "must be background or inline") {
+            self.touch_mode = mode;
+        }
+        if let Some(window) = read.span("grace") {
+            self.grace = window;
+        }
+        if let Some(window) = read.span("unconfirmed") {
+            self.unconfirmed = window;
+        }
+        let hashes = HashAlgorithm::ALL.map(|hash| (hash.as_str(), hash));
+        if let Some(hash) = read.choice("hash", &hashes, "must be sha256, sha384 or sha512") {
+            self.hash = hash;
+        }
+        if let Some(any) = read.flag("danger_any_channel") {
+            self.bind_channel = !any;
+        }
+        self.limit = read_limit(&mut read, self.limit);
+        if let Some(span) = read.span("keep_for_audit") {
+            self.keep_for = span;
+        }
+        if let Some(floor) = read.moment("issued_not_before") {
+            self.issued_not_before = Some(floor);
+        }
+        read.finish();
+        self.faults = faults;
+        self
+    }
+
     /// Checks every rule.
     ///
     /// # Errors
     /// [`ConfigError`] with all faults.
-    pub fn build(self) -> Result<TokenPolicy, ConfigError> {
-        let mut faults = Faults::default();
+    pub fn build(mut self) -> Result<TokenPolicy, ConfigError> {
+        let mut faults = std::mem::take(&mut self.faults);
         let mut brands = Vec::with_capacity(1 + self.older_brands.len());
         for text in std::iter::once(&self.brand).chain(&self.older_brands) {
             match Brand::parse(text) {
@@ -302,6 +395,55 @@ impl TokenPolicyBuilder {
     }
 }
 
+// ===== impl Sliding =====
+
+impl Sliding {
+    /// The name under which it is configured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Access => "access",
+            Self::AccessAndRefresh => "access_and_refresh",
+        }
+    }
+}
+
+// ===== impl TouchMode =====
+
+impl TouchMode {
+    /// The name under which it is configured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Background => "background",
+            Self::Inline => "inline",
+        }
+    }
+}
+
+/// The number and what happens at it are two settings; each may come alone.
+#[cfg(feature = "config")]
+fn read_limit(read: &mut settings::Reader<'_>, before: LiveLimit) -> LiveLimit {
+    let max = read.text("limit").map(|text| match text.as_str() {
+        "none" => Some(None),
+        _ => read.parse("limit", text, |text| text.parse().ok(), "must be a number or none").map(Some),
+    });
+    let choices = [("refuse", false), ("end_oldest", true)];
+    let end_oldest = read.choice("at_limit", &choices, "must be refuse or end_oldest");
+    let (old_max, old_end) = match before {
+        LiveLimit::Unlimited => (None, false),
+        LiveLimit::Refuse(max) => (Some(max), false),
+        LiveLimit::EndOldest(max) => (Some(max), true),
+    };
+    match (max.flatten().unwrap_or(old_max), end_oldest.unwrap_or(old_end)) {
+        (None, _) => LiveLimit::Unlimited,
+        (Some(max), false) => LiveLimit::Refuse(max),
+        (Some(max), true) => LiveLimit::EndOldest(max),
+    }
+}
+
 fn derived_interval(access: Option<Duration>) -> Duration {
     access.map_or(HOUR, |access| (access / 20).clamp(MINUTE, HOUR).min(access / 2))
 }
+
+#[cfg(feature = "config")]
+settings::deserialize_builder!(TokenPolicyBuilder, TokenPolicy::builder());

@@ -29,6 +29,7 @@ const LEVELS: [&[&str]; 6] = [
         "redirect",
         "scope",
         "secret",
+        "settings",
         "text",
     ],
     &["http_client", "provider", "store", "verify"],

@@ -1,0 +1,101 @@
+//! From text to values.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use super::Settings;
+use crate::{clock::Timestamp, error::Faults};
+
+/// Takes settings out one by one; what is left over nobody knows.
+pub(crate) struct Reader<'a> {
+    left: BTreeMap<String, String>,
+    faults: &'a mut Faults,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(settings: Settings, faults: &'a mut Faults) -> Self {
+        Self { left: settings.0, faults }
+    }
+
+    pub(crate) fn text(&mut self, field: &'static str) -> Option<String> {
+        self.left.remove(field)
+    }
+
+    /// Texts with commas between them; blanks around them do not count.
+    pub(crate) fn list(&mut self, field: &'static str) -> Option<Vec<String>> {
+        let text = self.text(field)?;
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        Some(items.map(str::to_owned).collect())
+    }
+
+    pub(crate) fn span(&mut self, field: &'static str) -> Option<Duration> {
+        let text = self.text(field)?;
+        self.parse(field, text, parse_span, "must be a duration, for instance 15m")
+    }
+
+    /// A duration, or one of the words for none.
+    pub(crate) fn maybe_span(&mut self, field: &'static str) -> Option<Option<Duration>> {
+        let text = self.text(field)?;
+        if matches!(text.as_str(), "never" | "none" | "off") {
+            return Some(None);
+        }
+        let rule = "must be a duration, for instance 15m, or never";
+        self.parse(field, text, parse_span, rule).map(Some)
+    }
+
+    pub(crate) fn flag(&mut self, field: &'static str) -> Option<bool> {
+        self.choice(field, &[("true", true), ("false", false)], "must be true or false")
+    }
+
+    /// Milliseconds of Unix time.
+    pub(crate) fn moment(&mut self, field: &'static str) -> Option<Timestamp> {
+        let text = self.text(field)?;
+        let read = |text: &str| text.parse().ok().map(Timestamp::from_millis);
+        self.parse(field, text, read, "must be milliseconds of Unix time")
+    }
+
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        field: &'static str,
+        choices: &[(&str, T)],
+        rule: &'static str,
+    ) -> Option<T> {
+        let text = self.text(field)?;
+        let chosen = |text: &str| choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        self.parse(field, text, chosen, rule)
+    }
+
+    pub(crate) fn parse<T>(
+        &mut self,
+        field: &'static str,
+        text: String,
+        parse: impl FnOnce(&str) -> Option<T>,
+        rule: &'static str,
+    ) -> Option<T> {
+        let value = parse(&text);
+        if value.is_none() {
+            self.faults.add(field, text, rule);
+        }
+        value
+    }
+
+    /// Every name that is left is one that nobody knows. Its value is not shown: who knows what it is.
+    pub(crate) fn finish(self) {
+        for name in self.left.into_keys() {
+            self.faults.add("settings", name, "is no setting");
+        }
+    }
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("left", &self.left.keys()).finish_non_exhaustive()
+    }
+}
+
+/// A duration as people write it.
+pub(crate) fn parse_span(text: &str) -> Option<Duration> {
+    if text == "forever" {
+        return Some(Duration::MAX);
+    }
+    humantime::parse_duration(text).ok()
+}
