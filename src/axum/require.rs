@@ -9,7 +9,8 @@ use super::extract::known;
 use crate::{identity::Auth, inbound::Permission, problem::Rejection};
 
 /// Proof that the caller has the right `P`: an extractor. Anonymous callers get 401, others without the right
-/// 403.
+/// 403. `Require<(A, B)>` asks for both, `Require<Any<(A, B)>>` for one of them; see
+/// [`Permission`](crate::inbound::Permission).
 ///
 /// There is no `Option<Require<P>>`: a handler that goes on without the right asks the identity itself.
 pub struct Require<P>(PhantomData<fn() -> P>);
@@ -23,7 +24,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         let auth: Auth<P::Identity> = known(parts)?;
-        if P::granted(&auth) { Ok(Self(PhantomData)) } else { Err(auth.insufficient_scope(P::SCOPE)) }
+        P::check(&auth).map_err(|denied| denied.reject(&auth))?;
+        Ok(Self(PhantomData))
     }
 }
 

@@ -11,6 +11,9 @@
 //! 5. **Settle.** Answers to cookie credentials become `private`, unless the handler set `Cache-Control`; they,
 //!    and every answer of an optional layer, get `Vary`.
 //!
+//! What a known caller may do is asked by a [`GuardLayer`], a [`Policy`] or a [`Permission`]; [`IdentityHeaders`]
+//! tell an application behind the layer who is calling.
+//!
 //! ```
 //! use http::{Request, Response, header::AUTHORIZATION};
 //! use portcullis::{
@@ -61,6 +64,7 @@ mod admit;
 mod extract;
 mod future;
 mod guard;
+mod identity_headers;
 mod layer;
 mod reject;
 mod service;
@@ -68,6 +72,9 @@ mod settle;
 mod verify;
 
 pub use future::ResponseFuture;
-pub use guard::Permission;
+pub use guard::{
+    AnswerFuture, Any, Denied, GuardLayer, GuardLayerBuilder, GuardService, Not, Permission, Policy,
+};
+pub use identity_headers::{IdentityHeaders, IdentityHeadersBuilder, IdentityHeadersService};
 pub use layer::{AuthLayer, AuthLayerBuilder};
 pub use service::AuthService;

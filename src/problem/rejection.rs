@@ -1,6 +1,6 @@
 //! One refusal, and the answer it becomes.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -21,7 +21,7 @@ pub struct Rejection {
     source: Option<Arc<dyn Error + Send + Sync>>,
     challenges: Option<Arc<Challenges>>,
     presented: Option<u8>,
-    scope: Option<&'static str>,
+    scope: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
 }
 
@@ -57,8 +57,8 @@ impl Rejection {
         self
     }
 
-    pub(crate) fn scope(mut self, scope: Option<&'static str>) -> Self {
-        self.scope = scope;
+    pub(crate) fn scope(mut self, scope: Option<impl Into<Cow<'static, str>>>) -> Self {
+        self.scope = scope.map(Into::into);
         self
     }
 
@@ -85,7 +85,7 @@ impl Rejection {
         headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         if let Some(challenges) = &self.challenges {
-            challenges.write(headers, self.kind, self.presented, self.scope);
+            challenges.write(headers, self.kind, self.presented, self.scope.as_deref());
         }
         if let Some(wait) = self.retry_after {
             // Rounded down, the client would come back too early.
