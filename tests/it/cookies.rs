@@ -18,7 +18,7 @@ fn r061_the_builder_refuses_cookies_that_browsers_refuse() {
         (CookieSettings::new("__Secure-token").danger_plain(), "cookie"),
         (token().path("/a; Domain=evil.test"), "path"),
     ] {
-        let error = fixture.layer().cookie(settings).build().err().expect(field);
+        let error = fixture.layer().cookie(settings).build().expect_err(field);
         let fields: Vec<_> = error.faults().iter().map(|fault| fault.field()).collect();
         assert_eq!(fields, [field]);
     }

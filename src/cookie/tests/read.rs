@@ -83,7 +83,7 @@ fn a_response_shows_whether_it_sets_or_removes_the_cookie() {
     assert!(is_set(&["a=b", "__Host-token=; Max-Age=0"]));
     assert!(is_set(&["__hOsT-token=a"]));
     assert!(is_set(&[" __Host-token =a"]));
-    assert!(is_set(&[&settings.clear().unwrap().to_str().unwrap().to_owned()]));
+    assert!(is_set(&[settings.clear().unwrap().to_str().unwrap()]));
     for others in [
         &[][..],
         &["token=a"],
