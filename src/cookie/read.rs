@@ -24,23 +24,18 @@ impl CookieSettings {
     /// is not visible ASCII.
     pub fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, CookieError> {
         let mut found: Option<&[u8]> = None;
-        let mut look_alike = false;
+        let (mut look_alike, mut twice) = (false, false);
         for header in headers.get_all(header::COOKIE) {
             for pair in header.as_bytes().split(|byte| *byte == b';') {
                 match self.owner(pair.trim_ascii()) {
                     None => {}
                     Some((Owner::LookAlike, _)) => look_alike = true,
-                    Some((Owner::Ours, value)) => {
-                        let earlier = found.replace(value);
-                        if earlier.is_some() {
-                            return Err(CookieError::Duplicate);
-                        }
-                    }
+                    Some((Owner::Ours, value)) => twice |= found.replace(value).is_some(),
                 }
             }
         }
         match found {
-            Some(_) if look_alike => Err(CookieError::Duplicate),
+            Some(_) if look_alike || twice => Err(CookieError::Duplicate),
             None | Some([]) => Ok(None),
             Some(value) if value.iter().all(u8::is_ascii_graphic) => {
                 Ok(Some(std::str::from_utf8(value).expect("visible ASCII is UTF-8")))
@@ -51,7 +46,6 @@ impl CookieSettings {
 
     /// Whether a `Set-Cookie` among these headers writes or removes the cookie, so that nothing that comes
     /// later may undo it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who renew cookies"))]
     pub(crate) fn is_set_by(&self, headers: &HeaderMap) -> bool {
         headers.get_all(header::SET_COOKIE).iter().any(|line| {
             let pair = line.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();

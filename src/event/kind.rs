@@ -23,6 +23,8 @@ pub enum EventKind {
     AuthSuccess,
     /// `authn_fail`: a request came with one that is not valid; [`Event::reason`](super::Event::reason) says why.
     AuthFail,
+    /// `authn_missing`: a request came without a credential to a place that needs one.
+    AuthMissing,
     /// `authn_unavailable`: whether a credential is valid could not be found out.
     CouldNotCheck,
     /// `authz_fail`: a known caller asked for something it has no right to.
@@ -148,6 +150,7 @@ impl EventKind {
             Self::NewDevice => "new_device",
             Self::AuthSuccess => "authn_success",
             Self::AuthFail => "authn_fail",
+            Self::AuthMissing => "authn_missing",
             Self::CouldNotCheck => "authn_unavailable",
             Self::AuthzFail => "authz_fail",
             Self::PrivilegeChanged => "authz_change",
@@ -174,11 +177,12 @@ impl EventKind {
         }
     }
 
-    /// `DEBUG` for what honest requests cause all day, `INFO` for what an audit wants and for refusals that
+    /// `DEBUG` for what honest requests cause all day, a first visit without a credential among it, `INFO` for what an audit wants and for refusals that
     /// anybody can cause, `WARN` for what somebody should look at.
     pub(super) const fn level(&self) -> Level {
         match self {
             Self::AuthSuccess
+            | Self::AuthMissing
             | Self::TokenRefreshed
             | Self::ReuseAllowed { .. }
             | Self::SessionRenewed

@@ -83,6 +83,17 @@ impl Event {
         self
     }
 
+    /// What of these is known.
+    pub(crate) fn with_known(
+        mut self,
+        record: Option<TokenId>,
+        subject: Option<Arc<Subject>>,
+        client_ip: Option<IpAddr>,
+    ) -> Self {
+        (self.record, self.subject, self.client_ip) = (record, subject, client_ip);
+        self
+    }
+
     /// What happened.
     pub fn kind(&self) -> &EventKind {
         &self.kind

@@ -4,7 +4,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 use crate::{
     cookie::{CookieError, CookieSettings},
-    credential::Credential,
+    credential::{Channel, Credential},
     problem::Reason,
     text::is_tchar,
 };
@@ -38,70 +38,109 @@ pub(super) enum Place {
 pub(super) enum Presented<'a> {
     Credential {
         credential: Credential<'a>,
-        position: u8,
-        /// Where to look on if this one is invalid; only cookies can be followed, and only by cookies.
-        next: Option<Cursor>,
+        found: Found,
     },
     /// The request is refused, whatever else it holds.
     Garbled {
         reason: Reason,
-        position: Option<u8>,
+        found: Found,
     },
     /// A cookie nobody could have issued; another name may hold a better one.
     Unusable {
         reason: Reason,
-        position: u8,
-        next: Cursor,
+        found: Found,
     },
     /// A header for somebody else, where such are refused.
     Foreign,
     Nothing,
 }
 
+/// Where something was found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// Of the place, in order.
+    index: usize,
+    /// Of the challenge.
+    pub(super) position: u8,
+    pub(super) channel: Channel,
+}
+
 /// How far the places were searched.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cursor(usize);
+pub(super) struct Cursor {
+    from: usize,
+    /// An invalid cookie was found: another name may hold a better one, but no header shall hide it.
+    cookies_only: bool,
+}
+
+impl Cursor {
+    /// Goes on as if the place had been empty.
+    pub(super) fn past(self, found: Found) -> Self {
+        Self { from: found.index + 1, ..self }
+    }
+
+    /// Goes on behind a credential that failed: only cookies can be followed, and only by cookies.
+    pub(super) fn past_failed(found: Found) -> Option<Self> {
+        let cookie = found.channel == Channel::Cookie;
+        cookie.then_some(Self { from: found.index + 1, cookies_only: true })
+    }
+}
 
 impl Sources {
-    /// The next credential from `cursor` on. After a cookie, headers are passed over.
+    /// The credential that was found there before, in the same headers.
+    pub(super) fn again<'a>(&'a self, headers: &'a HeaderMap, found: Found) -> Option<Credential<'a>> {
+        let cursor = Cursor { from: found.index, cookies_only: false };
+        match self.next(headers, cursor) {
+            Presented::Credential { credential, found: same } if same.index == found.index => {
+                Some(credential)
+            }
+            _ => None,
+        }
+    }
+
+    /// The settings of the cookie that was found there.
+    pub(super) fn cookie(&self, found: Found) -> Option<&CookieSettings> {
+        match &self.places[found.index] {
+            Place::Cookie { settings, .. } => Some(settings),
+            Place::Header { .. } => None,
+        }
+    }
+
+    /// The next credential from `cursor` on.
     pub(super) fn next<'a>(&'a self, headers: &'a HeaderMap, cursor: Cursor) -> Presented<'a> {
-        for (index, place) in self.places.iter().enumerate().skip(cursor.0) {
+        for (index, place) in self.places.iter().enumerate().skip(cursor.from) {
             match place {
-                Place::Header { .. } if cursor.0 > 0 => {}
+                Place::Header { .. } if cursor.cookies_only => {}
                 Place::Header { schemes, position } => match from_header(schemes, headers) {
                     FromHeader::Nothing => {}
                     FromHeader::Foreign if !self.refuse_foreign => {}
                     FromHeader::Foreign => return Presented::Foreign,
                     FromHeader::Garbled { reason, scheme } => {
-                        return Presented::Garbled { reason, position: Some(position + scheme) };
+                        let found = Found { index, position: position + scheme, channel: Channel::Header };
+                        return Presented::Garbled { reason, found };
                     }
                     FromHeader::Token { credential, scheme } => {
-                        return Presented::Credential { credential, position: position + scheme, next: None };
+                        let found = Found { index, position: position + scheme, channel: Channel::Header };
+                        return Presented::Credential { credential, found };
                     }
                 },
                 Place::Cookie { settings, position } => {
-                    let (position, next) = (*position, Cursor(index + 1));
+                    let found = Found { index, position: *position, channel: Channel::Cookie };
                     match settings.read(headers) {
                         Ok(None) => {}
                         Ok(Some(text)) if text.len() > MAX_LENGTH => {
-                            return Presented::Unusable { reason: Reason::TooLong, position, next };
+                            return Presented::Unusable { reason: Reason::TooLong, found };
                         }
                         Ok(Some(text)) if !is_token68(text.as_bytes()) => {
-                            return Presented::Unusable { reason: Reason::NotToken68, position, next };
+                            return Presented::Unusable { reason: Reason::NotToken68, found };
                         }
                         Ok(Some(text)) => {
-                            let credential = Credential::cookie(text);
-                            return Presented::Credential { credential, position, next: Some(next) };
+                            return Presented::Credential { credential: Credential::cookie(text), found };
                         }
                         Err(CookieError::Duplicate) => {
-                            return Presented::Garbled {
-                                reason: Reason::DuplicateCookie,
-                                position: Some(position),
-                            };
+                            return Presented::Garbled { reason: Reason::DuplicateCookie, found };
                         }
-                        Err(_) => {
-                            return Presented::Unusable { reason: Reason::NotToken68, position, next };
-                        }
+                        Err(_) => return Presented::Unusable { reason: Reason::NotToken68, found },
                     }
                 }
             }

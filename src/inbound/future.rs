@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -13,11 +14,14 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    reject::reject,
+    door::{Door, Verdict, Visit, Waiting},
+    head::RequestHead,
     settle::Settle,
-    verify::{Door, Verdict, Waiting},
 };
-use crate::problem::MakeReply;
+use crate::{
+    maybe_ready::{BoxFuture, MaybeReady},
+    problem::MakeReply,
+};
 
 pin_project! {
     /// Response future of [`AuthService`](super::AuthService).
@@ -46,9 +50,13 @@ pin_project! {
         Rejected {
             response: Option<S::Response>,
         },
-        /// An authenticator does I/O. Boxed, so that the other states stay small.
-        Verifying {
+        /// An authenticator or a hook does I/O. Boxed, so that the other states stay small.
+        Waiting {
             parked: Option<Box<Parked<S, I, R, B>>>,
+        },
+        /// The inner service has answered, and the store is asked whether the renewed cookie still holds.
+        Settling {
+            settling: Option<Box<Settling<S::Response>>>,
         },
     }
 }
@@ -59,7 +67,14 @@ pub(super) struct Parked<S, I, R, B> {
     pub(super) maker: Arc<R>,
     pub(super) inner: S,
     pub(super) request: Request<B>,
+    pub(super) visit: Visit,
     pub(super) waiting: Waiting<I>,
+}
+
+struct Settling<T> {
+    response: T,
+    settle: Settle,
+    is_current: BoxFuture<bool>,
 }
 
 impl<S, I, R, B> ResponseFuture<S, I, R, B>
@@ -74,8 +89,8 @@ where
         Self { state: State::Rejected { response: Some(response) } }
     }
 
-    pub(super) fn verifying(parked: Parked<S, I, R, B>) -> Self {
-        Self { state: State::Verifying { parked: Some(Box::new(parked)) } }
+    pub(super) fn waiting(parked: Parked<S, I, R, B>) -> Self {
+        Self { state: State::Waiting { parked: Some(Box::new(parked)) } }
     }
 }
 
@@ -93,36 +108,67 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Admitted { future, settle } => {
                     let mut response = ready!(future.poll(cx))?;
-                    settle.apply(response.headers_mut());
-                    return Poll::Ready(Ok(response));
+                    match settle.sends_cookie(&response) {
+                        MaybeReady::Now(sends_cookie) => {
+                            settle.apply(response.headers_mut(), sends_cookie);
+                            return Poll::Ready(Ok(response));
+                        }
+                        MaybeReady::Later(is_current) => {
+                            let settle = mem::take(settle);
+                            let settling = Some(Box::new(Settling { response, settle, is_current }));
+                            State::Settling { settling }
+                        }
+                    }
                 }
                 StateProj::Rejected { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));
                 }
-                StateProj::Verifying { parked } => {
-                    let waiting = &mut parked.as_mut().expect("polled after completion").waiting;
-                    let outcome = ready!(waiting.outcome.as_mut().poll(cx));
-                    let mut parked = *parked.take().expect("taken only here");
-                    match parked.door.resume(&parked.request, parked.waiting.place, outcome) {
-                        Verdict::Known { verified, position } => {
-                            let settle = parked.door.admit(&mut parked.request, verified, position);
-                            State::Admitted { future: parked.inner.call(parked.request), settle }
-                        }
-                        Verdict::Anonymous => {
-                            let settle = parked.door.admit_anonymous(&mut parked.request);
-                            State::Admitted { future: parked.inner.call(parked.request), settle }
-                        }
-                        Verdict::Refused(rejection) => {
-                            State::Rejected { response: Some(reject(rejection, &*parked.maker)) }
-                        }
-                        Verdict::Waiting(waiting) => {
-                            State::Verifying { parked: Some(Box::new(Parked { waiting, ..parked })) }
-                        }
-                    }
+                StateProj::Waiting { parked } => {
+                    let verdict = ready!(parked.as_mut().expect("polled after completion").poll(cx));
+                    parked.take().expect("taken only here").go_on(verdict)
+                }
+                StateProj::Settling { settling } => {
+                    let asked = settling.as_mut().expect("polled after completion");
+                    let sends_cookie = ready!(asked.is_current.as_mut().poll(cx));
+                    let Settling { mut response, settle, is_current: _answered } =
+                        *settling.take().expect("taken only here");
+                    settle.apply(response.headers_mut(), sends_cookie);
+                    return Poll::Ready(Ok(response));
                 }
             };
             state.set(next);
         }
+    }
+}
+
+impl<S, I, R, B, RB> Parked<S, I, R, B>
+where
+    S: Service<Request<B>, Response = Response<RB>>,
+    I: Send + Sync + 'static,
+    R: MakeReply<RB>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Verdict<I>> {
+        self.door.poll(&mut self.waiting, RequestHead::of(&self.request), &self.visit, cx)
+    }
+
+    fn go_on(mut self: Box<Self>, verdict: Verdict<I>) -> State<S, I, R, B> {
+        let (door, visit) = (&*self.door, &self.visit);
+        let settle = match verdict {
+            Verdict::Known(known) => door.admit(&mut self.request, known, visit),
+            Verdict::Anonymous => door.admit_anonymous(&mut self.request, visit),
+            Verdict::Exempt => door.admit_exempt(&mut self.request, visit),
+            Verdict::Refused(refused) => {
+                let head = RequestHead::of(&self.request);
+                let response = door.reject(refused, head, visit, &*self.maker);
+                return State::Rejected { response: Some(response) };
+            }
+            Verdict::Waiting(waiting) => {
+                self.waiting = waiting;
+                return State::Waiting { parked: Some(self) };
+            }
+        };
+        let Self { mut inner, request, .. } = *self;
+        State::Admitted { future: inner.call(request), settle }
     }
 }
 

@@ -10,9 +10,9 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{
+    door::{Door, Verdict},
     future::{Parked, ResponseFuture},
-    reject::reject,
-    verify::{Door, Verdict},
+    head::RequestHead,
 };
 use crate::problem::{MakeReply, ProblemReply};
 
@@ -60,25 +60,26 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        match self.door.judge(&request) {
-            Verdict::Known { verified, position } => {
-                let settle = self.door.admit(&mut request, verified, position);
-                ResponseFuture::admitted(self.inner.call(request), settle)
+        let head = RequestHead::of(&request);
+        let visit = self.door.visit(head);
+        let settle = match self.door.judge(head, &visit) {
+            Verdict::Known(known) => self.door.admit(&mut request, known, &visit),
+            Verdict::Anonymous => self.door.admit_anonymous(&mut request, &visit),
+            Verdict::Exempt => self.door.admit_exempt(&mut request, &visit),
+            Verdict::Refused(refused) => {
+                let head = RequestHead::of(&request);
+                return ResponseFuture::rejected(self.door.reject(refused, head, &visit, &*self.maker));
             }
-            Verdict::Anonymous => {
-                let settle = self.door.admit_anonymous(&mut request);
-                ResponseFuture::admitted(self.inner.call(request), settle)
-            }
-            Verdict::Refused(rejection) => ResponseFuture::rejected(reject(rejection, &*self.maker)),
             Verdict::Waiting(waiting) => {
                 // The service that was polled ready leaves with the request; the clone that stays has to be
                 // polled first.
                 let clone = self.inner.clone();
                 let inner = mem::replace(&mut self.inner, clone);
                 let (door, maker) = (Arc::clone(&self.door), Arc::clone(&self.maker));
-                ResponseFuture::verifying(Parked { door, maker, inner, request, waiting })
+                return ResponseFuture::waiting(Parked { door, maker, inner, request, visit, waiting });
             }
-        }
+        };
+        ResponseFuture::admitted(self.inner.call(request), settle)
     }
 }
 

@@ -1,161 +1,109 @@
 //! From a credential to an identity: which authenticator, and what its answer means.
 
-use std::{ops::ControlFlow, sync::Arc};
-
-use http::{HeaderMap, Method, Request, Uri};
+use std::{
+    ops::ControlFlow,
+    task::{Context, Poll, ready},
+};
 
 use super::{
-    extract::{Cursor, Presented, Sources},
-    settle::Settlement,
+    door::{Door, Failed, Known, Refused, Search, Verdict, Visit, Waiting},
+    extract::{Cursor, Found, Presented},
+    head::RequestHead,
 };
 use crate::{
-    clock::Clock,
     credential::{Channel, Credential},
-    csrf::CsrfPolicy,
-    maybe_ready::{BoxFuture, MaybeReady},
-    problem::{Challenges, Reason, Rejection, RejectionKind},
-    verify::{Attempt, Outcome, Refusal, Verified, Verify},
+    maybe_ready::MaybeReady,
+    problem::{Reason, Rejection, RejectionKind},
+    verify::{Outcome, Refusal},
 };
 
-/// A layer's settings, checked and shared by all its services.
-pub(super) struct Door<I> {
-    pub(super) sources: Sources,
-    pub(super) authenticators: Vec<Arc<dyn Verify<Identity = I>>>,
-    pub(super) challenges: Arc<Challenges>,
-    pub(super) csrf: CsrfPolicy,
-    pub(super) clock: Clock,
-    pub(super) optional: bool,
-    pub(super) invalid_as_anonymous: bool,
-    pub(super) settlement: Settlement,
-}
-
-/// What the door knows of a request.
-pub(super) enum Verdict<I> {
-    Known {
-        verified: Verified<I>,
-        position: u8,
-    },
-    Anonymous,
-    Refused(Rejection),
-    /// An authenticator needs I/O.
-    Waiting(Waiting<I>),
-}
-
-/// A verification that is under way, and what it means if it fails.
-pub(super) struct Waiting<I> {
-    pub(super) outcome: BoxFuture<Outcome<I>>,
-    pub(super) place: Place,
-}
-
-/// Where a credential was found.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    position: u8,
-    /// Where to look on.
-    next: Option<Cursor>,
-    /// What failed before it.
-    failed: Option<Failed>,
-}
-
-/// Credentials that failed: the first decides if no later cookie verifies.
-#[derive(Debug, Clone, Copy)]
-struct Failed {
-    kind: RejectionKind,
-    reason: Reason,
-    position: u8,
-    /// One of them was malformed.
-    malformed: bool,
-}
-
-impl Failed {
-    fn add(before: Option<Self>, kind: RejectionKind, reason: Reason, position: u8) -> Self {
-        let malformed = kind == RejectionKind::InvalidRequest;
-        match before {
-            Some(first) => Self { malformed: first.malformed || malformed, ..first },
-            None => Self { kind, reason, position, malformed },
-        }
-    }
-}
-
 impl<I: Send + Sync + 'static> Door<I> {
-    /// Looks at a request from the beginning.
-    pub(super) fn judge<B>(&self, request: &Request<B>) -> Verdict<I> {
-        self.search((request.method(), request.uri(), request.headers()), Cursor::default(), None)
-    }
-
-    /// Goes on where an authenticator has answered.
-    pub(super) fn resume<B>(&self, request: &Request<B>, place: Place, outcome: Outcome<I>) -> Verdict<I> {
-        match self.weigh(outcome, place) {
-            ControlFlow::Break(verdict) => verdict,
-            ControlFlow::Continue((cursor, failed)) => {
-                self.search((request.method(), request.uri(), request.headers()), cursor, Some(failed))
-            }
-        }
-    }
-
-    fn search(
-        &self,
-        head: (&Method, &Uri, &HeaderMap),
-        mut cursor: Cursor,
-        mut failed: Option<Failed>,
-    ) -> Verdict<I> {
+    /// Looks on for a credential that verifies.
+    pub(super) fn search(&self, mut search: Search, head: RequestHead<'_>, visit: &Visit) -> Verdict<I> {
         loop {
-            let (credential, place) = match self.sources.next(head.2, cursor) {
-                Presented::Credential { credential, position, next } => {
-                    (credential, Place { position, next, failed })
-                }
-                Presented::Unusable { reason, position, next } => {
-                    failed = Some(Failed::add(failed, RejectionKind::InvalidRequest, reason, position));
-                    cursor = next;
+            let (credential, found) = match self.sources.next(head.headers(), search.cursor) {
+                Presented::Credential { credential, found } => (credential, found),
+                Presented::Unusable { reason, found } => {
+                    match search.fail(RejectionKind::InvalidRequest, reason, found) {
+                        Some(next) => search = next,
+                        None => return self.refuse(RejectionKind::InvalidRequest, reason, Some(found)),
+                    }
                     continue;
                 }
-                Presented::Garbled { reason, position } => {
-                    return Verdict::Refused(self.refuse(RejectionKind::InvalidRequest, reason, position));
+                Presented::Garbled { reason, found } => {
+                    return self.refuse(RejectionKind::InvalidRequest, reason, Some(found));
                 }
                 Presented::Foreign => {
-                    let kind = RejectionKind::MissingCredential;
-                    return Verdict::Refused(self.refuse(kind, Reason::ForeignScheme, None));
+                    return self.refuse(RejectionKind::MissingCredential, Reason::ForeignScheme, None);
                 }
-                Presented::Nothing => return self.give_up(failed),
+                Presented::Nothing => return self.give_up(search.failed),
             };
-            if credential.channel() == Channel::Cookie && !self.csrf.allows(head.0, head.1, head.2) {
-                return Verdict::Refused(Rejection::new(RejectionKind::Csrf, Reason::CrossSite));
+            if found.channel == Channel::Cookie
+                && !self.csrf.allows(head.method(), head.uri(), head.headers())
+            {
+                let rejection = Rejection::new(RejectionKind::Csrf, Reason::CrossSite);
+                return Verdict::Refused(Refused { rejection, found: Some(found), login: None });
             }
-            let outcome = match self.ask(credential, head) {
+            let (verified_by, answer) = self.ask(credential, head, visit);
+            let outcome = match answer {
                 MaybeReady::Now(outcome) => outcome,
-                MaybeReady::Later(outcome) => return Verdict::Waiting(Waiting { outcome, place }),
+                MaybeReady::Later(outcome) => {
+                    return Verdict::Waiting(Waiting::Verifier { outcome, found, verified_by, search });
+                }
             };
-            match self.weigh(outcome, place) {
+            match self.weigh(outcome, (found, verified_by), search, head, visit) {
                 ControlFlow::Break(verdict) => return verdict,
-                ControlFlow::Continue((next, before)) => (cursor, failed) = (next, Some(before)),
+                ControlFlow::Continue(next) => search = next,
             }
         }
     }
 
-    fn ask(&self, credential: Credential<'_>, head: (&Method, &Uri, &HeaderMap)) -> MaybeReady<Outcome<I>> {
-        let Some(authenticator) =
-            self.authenticators.iter().find(|known| known.recognises(credential.text()))
-        else {
-            return MaybeReady::Now(Err(Refusal::Invalid(Reason::Unclaimed)));
-        };
-        authenticator.verify(&Attempt::new(credential, self.clock.now()).with_request(head.0, head.1, head.2))
+    fn ask(
+        &self,
+        credential: Credential<'_>,
+        head: RequestHead<'_>,
+        visit: &Visit,
+    ) -> (usize, MaybeReady<Outcome<I>>) {
+        let mut known = self.authenticators.iter().enumerate();
+        match known.find(|(_, known)| known.recognises(credential.text())) {
+            Some((index, authenticator)) => {
+                (index, authenticator.verify(&self.attempt(credential, head, visit)))
+            }
+            None => (0, MaybeReady::Now(Err(Refusal::Invalid(Reason::Unclaimed)))),
+        }
     }
 
     /// A verdict, or where to look on.
-    fn weigh(&self, outcome: Outcome<I>, place: Place) -> ControlFlow<Verdict<I>, (Cursor, Failed)> {
+    fn weigh(
+        &self,
+        outcome: Outcome<I>,
+        (found, verified_by): (Found, usize),
+        search: Search,
+        head: RequestHead<'_>,
+        visit: &Visit,
+    ) -> ControlFlow<Verdict<I>, Search> {
         match outcome {
-            Ok(verified) => ControlFlow::Break(Verdict::Known { verified, position: place.position }),
+            Ok(verified) => {
+                let known = Known { verified, found, verified_by };
+                ControlFlow::Break(self.run_hooks(known, None, head, visit))
+            }
             // Never tried elsewhere: another source could only hide that we do not know.
             Err(Refusal::Unavailable(source)) => {
-                ControlFlow::Break(Verdict::Refused(Rejection::unavailable(source)))
+                let rejection = Rejection::unavailable(source);
+                let refused = Refused { rejection, found: Some(found), login: None };
+                ControlFlow::Break(Verdict::Refused(refused))
             }
-            Err(Refusal::Invalid(reason)) => {
-                let failed = Failed::add(place.failed, RejectionKind::InvalidToken, reason, place.position);
-                match place.next {
-                    Some(cursor) => ControlFlow::Continue((cursor, failed)),
-                    None => ControlFlow::Break(self.give_up(Some(failed))),
+            // It says that nobody is there, and says so truly.
+            Err(Refusal::Invalid(Reason::AnonymousSession)) => {
+                ControlFlow::Continue(Search { cursor: search.cursor.past(found), ..search })
+            }
+            Err(Refusal::Invalid(reason)) => match search.fail(RejectionKind::InvalidToken, reason, found) {
+                Some(next) => ControlFlow::Continue(next),
+                None => {
+                    let failed = Failed::add(search.failed, RejectionKind::InvalidToken, reason, found);
+                    ControlFlow::Break(self.give_up(Some(failed)))
                 }
-            }
+            },
         }
     }
 
@@ -163,13 +111,42 @@ impl<I: Send + Sync + 'static> Door<I> {
     fn give_up(&self, failed: Option<Failed>) -> Verdict<I> {
         match failed {
             None if self.optional => Verdict::Anonymous,
-            None => Verdict::Refused(self.refuse(RejectionKind::MissingCredential, Reason::Absent, None)),
+            None => self.refuse(RejectionKind::MissingCredential, Reason::Absent, None),
             Some(failed) if self.invalid_as_anonymous && !failed.malformed => Verdict::Anonymous,
-            Some(failed) => Verdict::Refused(self.refuse(failed.kind, failed.reason, Some(failed.position))),
+            Some(failed) => self.refuse(failed.kind, failed.reason, Some(failed.found)),
         }
     }
 
-    fn refuse(&self, kind: RejectionKind, reason: Reason, position: Option<u8>) -> Rejection {
-        Rejection::new(kind, reason).challenged(Arc::clone(&self.challenges), position)
+    /// Goes on where a request waits.
+    pub(super) fn poll(
+        &self,
+        waiting: &mut Waiting<I>,
+        head: RequestHead<'_>,
+        visit: &Visit,
+        cx: &mut Context<'_>,
+    ) -> Poll<Verdict<I>> {
+        Poll::Ready(match waiting {
+            Waiting::Verifier { outcome, found, verified_by, search } => {
+                let outcome = ready!(outcome.as_mut().poll(cx));
+                match self.weigh(outcome, (*found, *verified_by), *search, head, visit) {
+                    ControlFlow::Break(verdict) => verdict,
+                    ControlFlow::Continue(search) => self.search(search, head, visit),
+                }
+            }
+            Waiting::Hook { answer, hook } => {
+                let answer = ready!(answer.as_mut().poll(cx));
+                self.after_hook(answer, hook, head, visit)
+            }
+        })
+    }
+}
+
+// ===== impl Search =====
+
+impl Search {
+    /// Looks on behind a credential that failed, where that is allowed.
+    fn fail(self, kind: RejectionKind, reason: Reason, found: Found) -> Option<Self> {
+        let cursor = Cursor::past_failed(found)?;
+        Some(Self { cursor, failed: Some(Failed::add(self.failed, kind, reason, found)) })
     }
 }

@@ -96,6 +96,7 @@ impl Meter for Metrics {
                 counter!(REFUSALS, "reason" => event.reason().map_or("none", |reason| reason.as_str()))
                     .increment(1);
             }
+            EventKind::AuthMissing => authentication("missing", event.channel()),
             EventKind::CouldNotCheck => authentication("unavailable", event.channel()),
             EventKind::AuthzFail => counter!(FORBIDDEN, "cause" => "right").increment(1),
             EventKind::CsrfRefused => counter!(FORBIDDEN, "cause" => "csrf").increment(1),

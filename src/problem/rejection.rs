@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use super::{Challenges, MakeReply, Reason, RejectionKind};
 use crate::error::BoxError;
@@ -47,7 +47,9 @@ impl Rejection {
         self
     }
 
-    pub(crate) fn unavailable(source: BoxError) -> Self {
+    /// "Could not check": a 503 with its cause. The cause is kept for those who log the rejection and is never
+    /// part of the answer.
+    pub fn unavailable(source: BoxError) -> Self {
         Self { source: Some(source.into()), ..Self::new(RejectionKind::Unavailable, Reason::Unavailable) }
     }
 
@@ -57,9 +59,20 @@ impl Rejection {
         self
     }
 
-    pub(crate) fn scope(mut self, scope: Option<impl Into<Cow<'static, str>>>) -> Self {
+    /// Names the scope that [`RejectionKind::InsufficientScope`] misses: scope words (RFC 6749 §3.3); anything
+    /// else is left out of the challenge.
+    #[must_use]
+    pub fn with_scope(mut self, scope: Option<impl Into<Cow<'static, str>>>) -> Self {
         self.scope = scope.map(Into::into);
         self
+    }
+
+    /// Adds the challenges of a layer, unless it has some already.
+    pub(crate) fn challenged_by(self, challenges: &Arc<Challenges>, presented: u8) -> Self {
+        match self.challenges {
+            Some(_) => self,
+            None => self.challenged(Arc::clone(challenges), Some(presented)),
+        }
     }
 
     /// What the client is told.
@@ -97,7 +110,21 @@ impl Rejection {
 
     /// The answer that `maker` makes of it, this rejection in its extensions.
     pub fn respond<B>(self, maker: &impl MakeReply<B>) -> Response<B> {
-        let mut response = maker.make(&self, self.answer());
+        let answer = self.answer();
+        self.respond_with(answer, maker)
+    }
+
+    /// As [`respond`](Self::respond), but sends the client somewhere else (303, RFC 9110 §15.4.4).
+    pub(crate) fn redirect<B>(self, location: HeaderValue, maker: &impl MakeReply<B>) -> Response<B> {
+        let mut answer = Response::new(Bytes::new());
+        *answer.status_mut() = StatusCode::SEE_OTHER;
+        answer.headers_mut().insert(header::LOCATION, location);
+        answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        self.respond_with(answer, maker)
+    }
+
+    fn respond_with<B>(self, answer: Response<Bytes>, maker: &impl MakeReply<B>) -> Response<B> {
+        let mut response = maker.make(&self, answer);
         response.extensions_mut().insert(self);
         response
     }

@@ -22,7 +22,6 @@ mod navigation;
 mod next;
 mod policy;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the layer that takes the policy calls it"))]
 pub(crate) use navigation::is_navigation;
 pub use next::{safe_next, safe_next_in};
 pub use policy::RedirectPolicy;

@@ -6,7 +6,6 @@ const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 
 /// Whether a browser is opening a page: a GET or HEAD whose `Sec-Fetch-Mode` says `navigate`, or, from a browser
 /// that does not send that header, one that accepts `text/html` by name.
-#[cfg_attr(not(test), expect(dead_code, reason = "the layer that takes the policy calls it"))]
 pub(crate) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD) {
         return false;

@@ -28,7 +28,6 @@ impl RedirectPolicy {
         self
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the layer that takes the policy calls it"))]
     pub(crate) fn check(&self, faults: &mut Faults) {
         let https = |text| absolute(text).is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         let usable = !self.target.contains('#') && (safe_next(&self.target).is_some() || https(&self.target));
@@ -44,7 +43,6 @@ impl RedirectPolicy {
 
     /// The `Location` for a request with this URI, which must be the one that the browser sent. A path and query
     /// that [`safe_next`] would refuse are left out. The policy has been [checked](Self::check).
-    #[cfg_attr(not(test), expect(dead_code, reason = "the layer that takes the policy calls it"))]
     pub(crate) fn location(&self, uri: &Uri) -> HeaderValue {
         let mut text = self.target.clone();
         if let Some(next) = uri.path_and_query().and_then(|wanted| safe_next(wanted.as_str())) {

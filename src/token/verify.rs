@@ -16,7 +16,7 @@ use crate::{
     maybe_ready::{BoxFuture, MaybeReady},
     problem::Reason,
     store::{Found, LoginRecord, StoreError},
-    text::{self, AccessText},
+    text::{self, AccessText, TokenId},
     verify::{Attempt, Outcome, Refusal, Verified, Verify},
 };
 
@@ -141,8 +141,8 @@ fn verified<I>(proven: Proven<I>, touched: Option<super::touch::Touched>) -> Ver
     let Proven { user, record, channel, .. } = proven;
     let (record, renewal) = touched.map_or((record, None), |touched| (touched.record, touched.renewal));
     let evidence = Evidence::new(channel, record.created, record.access_expires()).with_record(record.id);
-    let scope = record.shared_scope();
-    let mut verified = Verified::new(user, evidence, record);
+    let (scope, subject) = (record.shared_scope(), Arc::clone(&record.subject));
+    let mut verified = Verified::new(user, evidence, record).with_subject(subject);
     if let Some(scope) = scope {
         verified = verified.with_scope(scope);
     }
@@ -157,6 +157,10 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 
     fn recognises(&self, token: &str) -> bool {
         text::is_access(token, &self.parts.policy.brands)
+    }
+
+    fn selector(&self, token: &str) -> Option<TokenId> {
+        text::parse_access(token, &self.parts.policy.brands).map(|presented| presented.id)
     }
 
     fn verify(&self, attempt: &Attempt<'_>) -> MaybeReady<Outcome<I>> {

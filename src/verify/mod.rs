@@ -15,6 +15,7 @@ use crate::{
     error::BoxError,
     identity::{Ended, Evidence, Subject},
     maybe_ready::{BoxFuture, MaybeReady},
+    text::TokenId,
 };
 
 pub use attempt::Attempt;
@@ -32,6 +33,13 @@ pub trait Verify: Send + Sync + 'static {
 
     /// Whether this is the kind of credential to verify here, judged by the text alone and without I/O.
     fn recognises(&self, text: &str) -> bool;
+
+    /// The public id in a text of its own, without I/O: events name a refused credential by it. It is what the
+    /// text claims, and proves nothing. By default there is none.
+    fn selector(&self, text: &str) -> Option<TokenId> {
+        let _ = text;
+        None
+    }
 
     /// Waits until a credential that was found valid has ended. Ask again with the same evidence, and the answer
     /// is the same.

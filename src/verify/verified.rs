@@ -5,18 +5,19 @@ use std::{any::Any, error::Error, fmt, sync::Arc};
 use super::Renewal;
 use crate::{
     error::BoxError,
-    identity::{Details, Evidence},
+    identity::{Details, Evidence, Subject},
     problem::Reason,
     scope::Scope,
 };
 
 /// A credential that was found valid.
 pub struct Verified<I> {
-    identity: Arc<I>,
-    details: Details,
-    evidence: Evidence,
-    scope: Option<Arc<Scope>>,
-    renewal: Option<Renewal>,
+    pub(crate) identity: Arc<I>,
+    pub(crate) details: Details,
+    pub(crate) evidence: Evidence,
+    pub(crate) subject: Option<Arc<Subject>>,
+    pub(crate) scope: Option<Arc<Scope>>,
+    pub(crate) renewal: Option<Renewal>,
 }
 
 /// Why there is no identity.
@@ -37,7 +38,14 @@ impl<I> Verified<I> {
     /// An identity with its evidence; `details` are for those who know their type, `Arc::new(())` if there are
     /// none.
     pub fn new(identity: Arc<I>, evidence: Evidence, details: Details) -> Self {
-        Self { identity, details, evidence, scope: None, renewal: None }
+        Self { identity, details, evidence, subject: None, scope: None, renewal: None }
+    }
+
+    /// Names the subject, for events and for whoever does not know the type of the identity.
+    #[must_use]
+    pub fn with_subject(mut self, subject: Arc<Subject>) -> Self {
+        self.subject = Some(subject);
+        self
     }
 
     /// Limits the credential to a scope.
@@ -79,6 +87,11 @@ impl<I> Verified<I> {
         &self.evidence
     }
 
+    /// Whom the credential stands for, if the verifier says so.
+    pub fn subject(&self) -> Option<&Arc<Subject>> {
+        self.subject.as_ref()
+    }
+
     /// What the verifier knows beyond the identity, if it is a `T`.
     pub fn details<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.details.downcast_ref()
@@ -89,17 +102,9 @@ impl<I> Verified<I> {
         self.renewal.as_ref()
     }
 
-    pub(crate) fn take_renewal(&mut self) -> Option<Renewal> {
-        self.renewal.take()
-    }
-
     /// What the credential may be used for; `None` if it is not limited to a scope.
     pub fn scope(&self) -> Option<&Scope> {
         self.scope.as_deref()
-    }
-
-    pub(crate) fn into_parts(self) -> (Arc<I>, Details, Evidence, Option<Arc<Scope>>) {
-        (self.identity, self.details, self.evidence, self.scope)
     }
 }
 

@@ -23,6 +23,7 @@ fn vocabulary() -> Vec<(EventKind, &'static str, &'static str)> {
         (EventKind::NewDevice, "INFO", "new_device"),
         (EventKind::AuthSuccess, "DEBUG", "authn_success"),
         (EventKind::AuthFail, "INFO", "authn_fail"),
+        (EventKind::AuthMissing, "DEBUG", "authn_missing"),
         (EventKind::CouldNotCheck, "WARN", "authn_unavailable"),
         (EventKind::AuthzFail, "WARN", "authz_fail"),
         (EventKind::PrivilegeChanged, "WARN", "authz_change"),

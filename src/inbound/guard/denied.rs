@@ -37,8 +37,7 @@ impl Denied {
     /// The answer: 403 `insufficient_scope` on the scheme that the caller presented. Call it where the answer is
     /// given: each one is reported as an `authz_fail` event.
     pub fn reject<I>(self, auth: &Auth<I>) -> Rejection {
-        report_denial(auth);
-        auth.insufficient_scope(None).scope(self.scope)
+        auth.insufficient_scope(None).with_scope(self.scope)
     }
 
     /// This, unless only the other one names a scope.
@@ -57,7 +56,3 @@ impl fmt::Display for Denied {
 }
 
 impl Error for Denied {}
-
-/// Reports [`AuthzFail`](crate::event::EventKind::AuthzFail) with the caller's login and channel, through the
-/// reporter of the layer that identified it. Does nothing as long as a caller does not know that reporter.
-fn report_denial<I>(_auth: &Auth<I>) {}

@@ -10,10 +10,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::{AnswerFuture, Policy, caller::known};
-use crate::{
-    inbound::reject::reject,
-    problem::{MakeReply, ProblemReply},
-};
+use crate::problem::{MakeReply, ProblemReply};
 
 /// Asks for a right in front of another service. See [`GuardLayer`](super::GuardLayer).
 #[must_use]
@@ -61,7 +58,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match known(request.extensions()).and_then(|auth| self.policy.check(&auth)) {
             Ok(()) => AnswerFuture::admitted(self.inner.call(request)),
-            Err(rejection) => AnswerFuture::rejected(reject(rejection, &*self.maker)),
+            Err(rejection) => AnswerFuture::rejected(rejection.respond(&*self.maker)),
         }
     }
 }

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::layer::Settings;
 use crate::{
-    inbound::{guard::AnswerFuture, reject::reject},
+    inbound::guard::AnswerFuture,
     problem::{MakeReply, ProblemReply},
 };
 
@@ -61,7 +61,7 @@ where
         let (mut parts, body) = request.into_parts();
         match self.settings.apply(&mut parts) {
             Ok(()) => AnswerFuture::admitted(self.inner.call(Request::from_parts(parts, body))),
-            Err(rejection) => AnswerFuture::rejected(reject(rejection, &*self.maker)),
+            Err(rejection) => AnswerFuture::rejected(rejection.respond(&*self.maker)),
         }
     }
 }

@@ -1,0 +1,55 @@
+//! Who somebody is: an id, and who vouches for it.
+
+use std::sync::Arc;
+
+/// Who vouches for a subject's id. The same id of two issuers is two subjects.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Issuer {
+    /// This service.
+    Local,
+    /// Another one, by its issuer identifier.
+    Url(Arc<str>),
+    /// Nobody: the subject stands for a browser whose user is not known.
+    Nobody,
+}
+
+/// A user or a client: an id and who vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Subject {
+    issuer: Issuer,
+    id: Box<str>,
+}
+
+impl Subject {
+    /// A subject of this service.
+    pub fn local(id: impl Into<Box<str>>) -> Self {
+        Self { issuer: Issuer::Local, id: id.into() }
+    }
+
+    /// A subject of another issuer.
+    pub fn of(issuer: impl Into<Arc<str>>, id: impl Into<Box<str>>) -> Self {
+        Self { issuer: Issuer::Url(issuer.into()), id: id.into() }
+    }
+
+    /// A browser whose user is not known, by an id of its own. Such a subject is never an identity: its login
+    /// keeps data and authenticates nobody.
+    pub fn anonymous(id: impl Into<Box<str>>) -> Self {
+        Self { issuer: Issuer::Nobody, id: id.into() }
+    }
+
+    /// Whether this stands for a browser whose user is not known.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.issuer, Issuer::Nobody)
+    }
+
+    /// Who vouches for the id.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The id, unique for its issuer.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
