@@ -203,6 +203,11 @@ impl AuthContext {
         self.principal.as_ref().map(|principal| &principal.evidence)
     }
 
+    /// What the verifier knows beyond the identity, if it is a `T`.
+    pub(crate) fn details<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.principal.as_ref()?.details).downcast().ok()
+    }
+
     /// The typed view; `None` for an anonymous request.
     ///
     /// # Errors

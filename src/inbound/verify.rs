@@ -88,7 +88,7 @@ impl<I: Send + Sync + 'static> Door<I> {
         match self.weigh(outcome, place) {
             ControlFlow::Break(verdict) => verdict,
             ControlFlow::Continue((cursor, failed)) => {
-                self.search((request.method(), request.uri(), request.headers()), cursor, Some(failed))
+                self.search((request.method(), request.uri(), request.headers()), cursor, failed)
             }
         }
     }
@@ -127,7 +127,7 @@ impl<I: Send + Sync + 'static> Door<I> {
             };
             match self.weigh(outcome, place) {
                 ControlFlow::Break(verdict) => return verdict,
-                ControlFlow::Continue((next, before)) => (cursor, failed) = (next, Some(before)),
+                ControlFlow::Continue((next, before)) => (cursor, failed) = (next, before),
             }
         }
     }
@@ -142,7 +142,7 @@ impl<I: Send + Sync + 'static> Door<I> {
     }
 
     /// A verdict, or where to look on.
-    fn weigh(&self, outcome: Outcome<I>, place: Place) -> ControlFlow<Verdict<I>, (Cursor, Failed)> {
+    fn weigh(&self, outcome: Outcome<I>, place: Place) -> ControlFlow<Verdict<I>, (Cursor, Option<Failed>)> {
         match outcome {
             Ok(verified) => ControlFlow::Break(Verdict::Known { verified, position: place.position }),
             // Never tried elsewhere: another source could only hide that we do not know.
@@ -150,10 +150,15 @@ impl<I: Send + Sync + 'static> Door<I> {
                 ControlFlow::Break(Verdict::Refused(Rejection::unavailable(source)))
             }
             Err(Refusal::Invalid(reason)) => {
-                let failed = Failed::add(place.failed, RejectionKind::InvalidToken, reason, place.position);
+                // The session of a browser whose user is not known: nobody is there, and nothing is wrong.
+                let failed = if reason == Reason::AnonymousSession {
+                    place.failed
+                } else {
+                    Some(Failed::add(place.failed, RejectionKind::InvalidToken, reason, place.position))
+                };
                 match place.next {
                     Some(cursor) => ControlFlow::Continue((cursor, failed)),
-                    None => ControlFlow::Break(self.give_up(Some(failed))),
+                    None => ControlFlow::Break(self.give_up(failed)),
                 }
             }
         }
