@@ -140,8 +140,8 @@ impl SessionPolicyBuilder {
         self
     }
 
-    /// From where a request may come that uses its session without an `AuthLayer` in front. Default: from the same
-    /// origin.
+    /// From where a request may come that uses its session, where no `AuthLayer` has verified the same cookie. Default:
+    /// from the same origin.
     pub fn csrf(mut self, policy: CsrfPolicy) -> Self {
         self.csrf = policy;
         self

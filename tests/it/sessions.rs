@@ -13,13 +13,13 @@ use portcullis::{
     credential::Channel,
     error::BoxError,
     event::RevokeReason,
-    identity::{AuthContext, Subject},
+    identity::{AuthContext, Ended, Subject},
     maybe_ready::MaybeReady,
     problem::{ProblemReply, Reason},
     session::{Session, SessionError, SessionErrorKind, SessionLayer, SessionPolicy, Sessions},
     store::{LiveLimit, TokenStore},
     token::IssueOptions,
-    verify::UserLookup,
+    verify::{UserLookup, Verify},
 };
 use tokio::sync::Semaphore;
 use tower::{Layer, ServiceExt, service_fn};
@@ -562,6 +562,19 @@ async fn sec_d06_login_and_login_again_and_privilege_change_give_a_new_value_and
         assert_eq!(other.is_success(), act != "credentials");
         cookie = next;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r058_who_watches_a_session_hears_at_once_that_a_login_took_its_place() {
+    let fixture = fixture();
+    let sessions = sessions(&fixture);
+    let cookie = logged_in(&sessions).await;
+    let evidence = *sessions.tokens().verify(&cookie, None).await.unwrap().evidence();
+    let watching = tokio::spawn(Verify::watch(&sessions, &evidence));
+    tokio::task::yield_now().await;
+    visit(&sessions, Some(&cookie), log_in).await;
+    let ended = tokio::time::timeout(secs(1), watching).await.expect("at once");
+    assert_eq!(ended.unwrap(), Ended::Revoked);
 }
 
 #[tokio::test]
