@@ -18,7 +18,7 @@
 //! ```
 //! use std::convert::Infallible;
 //! use bytes::Bytes;
-//! use http::{Request, Response, header::{COOKIE, SET_COOKIE}};
+//! use http::{Request, Response, header::SET_COOKIE};
 //! use http_body_util::Full;
 //! use portcullis::{
 //!     MemoryStore,
@@ -46,7 +46,6 @@
 //! let cookie = answer.headers()[SET_COOKIE].to_str()?;
 //! assert!(cookie.starts_with("__Host-session=pcs_a"));
 //! assert!(cookie.ends_with("; Max-Age=86400; Path=/; Secure; HttpOnly; SameSite=Lax"));
-//! # let _ = COOKIE;
 //! # Ok(())
 //! # }
 //! ```

@@ -14,19 +14,12 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// What to add to one response.
 pub(super) struct Settled {
-    cookie: Option<SetCookie>,
+    cookie: Option<HeaderValue>,
     clear_site_data: Option<HeaderValue>,
     /// The answer may depend on the cookie, and nobody in front says so.
     varies: bool,
     /// The changes were not saved: the response must not claim that they were.
     pub(super) failure: Option<SessionError>,
-}
-
-enum SetCookie {
-    /// Of a login, a rekey or a logout: the newest there is.
-    Earned(HeaderValue),
-    /// Of a session that began or was renewed by the way: a handler that writes the cookie itself knows better.
-    Incidental(HeaderValue),
 }
 
 impl Session {
@@ -71,24 +64,19 @@ impl State {
         engine.settings.cookie.write(renewal.text(), renewal.max_age()).ok()
     }
 
+    /// `begun` is the cookie of a session that began or was renewed by the way: it gives way to that of a login or a
+    /// rekey, but not to the removal of a logout that was before it.
     fn settled(
         &mut self,
         engine: &Engine,
         used: bool,
-        incidental: Option<HeaderValue>,
+        begun: Option<HeaderValue>,
         failure: Option<SessionError>,
     ) -> Settled {
-        let begun = incidental.map(SetCookie::Incidental);
-        // After a logout only a session that has begun since knows better.
-        let cookie = match self.earned.take() {
-            Some(removal) if self.logged_out && begun.is_none() => Some(SetCookie::Earned(removal)),
-            Some(_) if self.logged_out => begun,
-            Some(earned) => Some(SetCookie::Earned(earned)),
-            None => begun,
-        };
-        let out = self.logged_out && matches!(cookie, Some(SetCookie::Earned(_)));
+        let out = self.logged_out && begun.is_none();
+        let earned = self.earned.take();
         Settled {
-            cookie,
+            cookie: if self.logged_out { begun.or(earned) } else { earned.or(begun) },
             clear_site_data: out.then(|| engine.settings.clear_site_data()).flatten(),
             varies: used && self.is_read_here(),
             failure,
@@ -98,14 +86,8 @@ impl State {
 
 impl Settled {
     pub(super) fn apply(self, engine: &Engine, headers: &mut HeaderMap) {
-        let settings = &engine.settings.cookie;
-        let cookie = match self.cookie {
-            Some(SetCookie::Incidental(_)) if settings.is_set_by(headers) => None,
-            Some(SetCookie::Earned(line) | SetCookie::Incidental(line)) => Some(line),
-            None => None,
-        };
-        if let Some(line) = cookie {
-            settings.put(headers, line);
+        if let Some(line) = self.cookie {
+            engine.settings.cookie.put(headers, line);
             headers.insert(CACHE_CONTROL, NO_STORE);
         }
         if let Some(value) = self.clear_site_data {
