@@ -94,6 +94,11 @@ impl Faults {
         }
     }
 
+    /// Takes over the faults of a part.
+    pub(crate) fn append(&mut self, error: ConfigError) {
+        self.0.extend(error.faults);
+    }
+
     pub(crate) fn finish(self) -> Result<(), ConfigError> {
         if self.0.is_empty() { Ok(()) } else { Err(ConfigError { faults: self.0 }) }
     }

@@ -30,6 +30,7 @@ pub mod store;
 pub mod verify;
 
 // Level 2: what knows credentials.
+pub mod session;
 pub mod throttle;
 pub mod token;
 
@@ -52,5 +53,6 @@ pub use self::metrics::Metrics;
 pub use identity::Auth;
 pub use inbound::AuthLayer;
 pub use outbound::{BodyTokenFetcher, TokenInjectLayer, TokenPipeline};
+pub use session::{Session, SessionLayer, SessionPolicy, Sessions};
 pub use store::MemoryStore;
 pub use token::{TokenPolicy, TokenService};

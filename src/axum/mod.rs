@@ -3,5 +3,6 @@
 mod extract;
 mod reply;
 mod require;
+mod session;
 
 pub use require::Require;

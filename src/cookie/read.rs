@@ -1,6 +1,6 @@
 //! Reading the cookie from a request, and seeing whether a response already writes it.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::{CookieError, CookieSettings};
 
@@ -47,10 +47,24 @@ impl CookieSettings {
     /// Whether a `Set-Cookie` among these headers writes or removes the cookie, so that nothing that comes
     /// later may undo it.
     pub(crate) fn is_set_by(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(header::SET_COOKIE).iter().any(|line| {
-            let pair = line.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-            self.owner(pair.trim_ascii()).is_some()
-        })
+        headers.get_all(header::SET_COOKIE).iter().any(|line| self.is_set_in(line))
+    }
+
+    /// Adds a `Set-Cookie` of this cookie in the place of all others among these headers.
+    pub(crate) fn put(&self, headers: &mut HeaderMap, line: HeaderValue) {
+        if self.is_set_by(headers) {
+            let lines: Vec<_> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+            headers.remove(header::SET_COOKIE);
+            for other in lines.into_iter().filter(|line| !self.is_set_in(line)) {
+                headers.append(header::SET_COOKIE, other);
+            }
+        }
+        headers.append(header::SET_COOKIE, line);
+    }
+
+    fn is_set_in(&self, line: &HeaderValue) -> bool {
+        let pair = line.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        self.owner(pair.trim_ascii()).is_some()
     }
 
     /// The pair's value, if the name is ours but for the case of its prefix.

@@ -64,6 +64,11 @@ impl AuthContext {
         self.client_ip
     }
 
+    /// What the verifier knows beyond the identity, if it is a `T`.
+    pub(crate) fn details<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.proof()?.details).downcast().ok()
+    }
+
     /// The typed view; `None` for an anonymous request.
     ///
     /// # Errors

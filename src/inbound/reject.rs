@@ -69,6 +69,9 @@ fn event_of(kind: RejectionKind) -> EventKind {
         RejectionKind::InsufficientScope => EventKind::AuthzFail,
         RejectionKind::Csrf => EventKind::CsrfRefused,
         RejectionKind::TooManyRequests => EventKind::LoginThrottled,
-        RejectionKind::Unavailable | RejectionKind::LayerMissing => EventKind::CouldNotCheck,
+        RejectionKind::Unavailable
+        | RejectionKind::LayerMissing
+        | RejectionKind::SessionLayerMissing
+        | RejectionKind::Internal => EventKind::CouldNotCheck,
     }
 }

@@ -22,6 +22,10 @@ pub enum RejectionKind {
     Unavailable,
     /// 500: the handler asks for an identity, and no `AuthLayer` with that identity type is in front of it.
     LayerMissing,
+    /// 500: the handler asks for a session, and no `SessionLayer` is in front of it.
+    SessionLayerMissing,
+    /// 500: the application asked for something that cannot be done; the log says what.
+    Internal,
 }
 
 /// Why a credential was refused: for logs and tests, never for the client.
@@ -98,6 +102,10 @@ pub enum Reason {
     Unavailable,
     /// No layer, or one with another identity type.
     LayerMissing,
+    /// The subject has as many live logins as it may have.
+    LoginLimit,
+    /// A session was used in a way that cannot work: its data, its options, or its moment.
+    SessionMisuse,
     /// A reason of a verifier outside this crate.
     Other,
 }
@@ -113,7 +121,9 @@ impl RejectionKind {
             Self::InsufficientScope | Self::Csrf => StatusCode::FORBIDDEN,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::LayerMissing | Self::SessionLayerMissing | Self::Internal => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -128,6 +138,8 @@ impl RejectionKind {
             Self::TooManyRequests => "too_many_requests",
             Self::Unavailable => "unavailable",
             Self::LayerMissing => "auth_layer_missing",
+            Self::SessionLayerMissing => "session_layer_missing",
+            Self::Internal => "internal",
         }
     }
 
@@ -158,6 +170,14 @@ impl RejectionKind {
                 r#"{"type":"about:blank","title":"Internal Server Error","status":500,"code":"auth_layer_missing","#,
                 r#""detail":"no portcullis AuthLayer with this identity type is in front of the handler"}"#
             ),
+            Self::SessionLayerMissing => concat!(
+                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"#,
+                r#""code":"session_layer_missing","#,
+                r#""detail":"no portcullis SessionLayer is in front of the handler"}"#
+            ),
+            Self::Internal => {
+                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"code":"internal"}"#
+            }
         }
     }
 }
@@ -202,6 +222,8 @@ impl Reason {
             Self::NotPermitted => "not_permitted",
             Self::Unavailable => "unavailable",
             Self::LayerMissing => "layer_missing",
+            Self::LoginLimit => "login_limit",
+            Self::SessionMisuse => "session_misuse",
             Self::Throttled => "throttled",
             Self::Other => "other",
         }
@@ -223,6 +245,8 @@ mod tests {
             RejectionKind::TooManyRequests,
             RejectionKind::Unavailable,
             RejectionKind::LayerMissing,
+            RejectionKind::SessionLayerMissing,
+            RejectionKind::Internal,
         ];
         for kind in kinds {
             let body: serde_json::Value = serde_json::from_str(kind.body()).unwrap();

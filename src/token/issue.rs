@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::{ConfigError, Faults},
-    event::{EventKind, RevokeReason},
+    event::{Event, EventKind, RevokeReason},
     identity::Subject,
     random::{self, RandomError},
     secret::SecretBytes,
@@ -95,7 +95,8 @@ impl Parts {
         let mut insertion = Insertion::new(Epoch::from_number(u64::from_be_bytes(*random::bytes()?)), now);
         insertion.purge_before = self.policy.purge_before(now);
         insertion.limit = self.policy.limit;
-        insertion.replaces = options.replaces;
+        let replaced = options.replaces;
+        insertion.replaces = replaced;
         let record = self.new_record(subject, channel, options, lifetimes, context, &pair, now)?;
         let inserted = self.store.insert(record, insertion).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
@@ -107,7 +108,17 @@ impl Parts {
             self.watchers.wake(&id);
             self.emit_revoked(id, &inserted.record.subject, RevokeReason::Superseded);
         }
-        self.emit(EventKind::TokenCreated, &inserted.record);
+        if let Some(id) = replaced {
+            self.watchers.wake(&id);
+            // Whose it was is not known here: often nobody's.
+            let event = Event::new(EventKind::TokenRevoked { reason: RevokeReason::Superseded }, now);
+            self.reporter.emit(event.with_record(id));
+        }
+        let anonymous = inserted.record.subject.is_anonymous();
+        self.emit(
+            if anonymous { EventKind::SessionCreated } else { EventKind::TokenCreated },
+            &inserted.record,
+        );
         Ok(self.hand_out(&pair, inserted.record, now))
     }
 

@@ -66,6 +66,7 @@ mod renew;
 mod request;
 mod revoke;
 mod service;
+mod session;
 mod touch;
 mod users;
 mod verify;
@@ -80,6 +81,8 @@ pub use policy::{Sliding, TokenPolicy, TokenPolicyBuilder, TouchMode};
 pub use record::NoRecord;
 pub use request::RefreshRequest;
 pub use service::TokenService;
+
+pub(crate) use session::Standing;
 
 #[cfg(test)]
 mod tests;

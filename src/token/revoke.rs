@@ -7,7 +7,7 @@ use crate::{
     credential::Channel,
     event::{Event, EventKind, RevokeReason},
     identity::Subject,
-    store::{Found, Keep, Revocation, StoreError, SubjectRevocation},
+    store::{Found, Keep, LoginRecord, Revocation, StoreError, SubjectRevocation},
     text::{self, TokenId},
     verify::Refusal,
 };
@@ -53,22 +53,32 @@ impl<I> TokenService<I> {
     /// # Cancel safety
     /// As [`revoke`](Self::revoke).
     pub async fn logout(&self, token: &str, channel: Channel) -> Result<bool, Refusal> {
-        let Some(presented) = text::parse_access(token, &self.parts.policy.brands) else {
+        let Some(record) = self.proven_login(token, channel).await? else {
             return Ok(false);
+        };
+        self.revoke(&record.id).await.map_err(Parts::store_failed)?;
+        Ok(true)
+    }
+
+    /// The login that an access token proves, whatever has become of it.
+    pub(crate) async fn proven_login(
+        &self,
+        token: &str,
+        channel: Channel,
+    ) -> Result<Option<Arc<LoginRecord>>, Refusal> {
+        let Some(presented) = text::parse_access(token, &self.parts.policy.brands) else {
+            return Ok(None);
         };
         let found = self.parts.store.find(&presented.id).wait().await.map_err(Parts::store_failed)?;
         let Some(Found { record, .. }) = found else {
-            return Ok(false);
+            return Ok(None);
         };
         let own = match self.parts.proves_access(&record, &presented) {
             Ok(proven) => proven && (record.channel == channel || !self.parts.policy.bind_channel),
             Err(Refusal::Invalid(_)) => false,
             Err(unavailable) => return Err(unavailable),
         };
-        if own {
-            self.revoke(&record.id).await.map_err(Parts::store_failed)?;
-        }
-        Ok(own)
+        Ok(own.then_some(record))
     }
 
     /// Ends all logins of a subject, those of which the store has lost track included. Returns how many were

@@ -26,7 +26,7 @@ pub struct TokenService<I = Subject> {
     pub(super) users: Arc<dyn UserLookup<User = I>>,
     /// Asked where tokens are handed out.
     pub(super) lookup: Arc<dyn UserLookup<User = I>>,
-    remembered: Option<Duration>,
+    pub(super) remembered: Option<Duration>,
 }
 
 #[derive(Clone)]

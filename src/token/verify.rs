@@ -22,12 +22,12 @@ use crate::{
 
 /// What the place where the token was found demands of it.
 #[derive(Clone)]
-struct Expected<T> {
-    channel: Option<Channel>,
-    tenant: Option<T>,
-    now: Timestamp,
+pub(super) struct Expected<T> {
+    pub(super) channel: Option<Channel>,
+    pub(super) tenant: Option<T>,
+    pub(super) now: Timestamp,
     /// Whether a renewal has to be written before the answer.
-    inline: bool,
+    pub(super) inline: bool,
 }
 
 /// What the text of a proven token is made of again, should it be renewed.
@@ -129,7 +129,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     }
 }
 
-fn active<I>(user: Result<Option<Arc<I>>, BoxError>) -> Result<Arc<I>, Refusal> {
+pub(super) fn active<I>(user: Result<Option<Arc<I>>, BoxError>) -> Result<Arc<I>, Refusal> {
     match user {
         Ok(Some(user)) => Ok(user),
         Ok(None) => Err(Refusal::Invalid(Reason::InactiveUser)),
@@ -180,9 +180,25 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 }
 
 impl Parts {
+    /// A login of somebody.
+    fn judge_access(
+        &self,
+        found: Result<Option<Found>, StoreError>,
+        presented: &AccessText,
+        expected: &Expected<&str>,
+    ) -> Result<Arc<LoginRecord>, Refusal> {
+        let record = self.judge_session(found, presented, expected)?;
+        if record.subject.is_anonymous() {
+            return Err(Refusal::Invalid(Reason::AnonymousSession));
+        }
+        Ok(record)
+    }
+
+    /// A login of somebody, or the session of a browser whose user is not known.
+    ///
     /// The secret is proven before the state is looked at, so that "revoked" and "expired" are known to its
     /// holder only.
-    fn judge_access(
+    pub(super) fn judge_session(
         &self,
         found: Result<Option<Found>, StoreError>,
         presented: &AccessText,
@@ -207,8 +223,6 @@ impl Parts {
             Reason::WrongTenant
         } else if record.is_expired(expected.now) {
             Reason::Expired
-        } else if record.subject.is_anonymous() {
-            Reason::AnonymousSession
         } else {
             return Ok(record);
         };

@@ -23,6 +23,7 @@ mod inject;
 mod mock;
 mod pipeline;
 mod refresh;
+mod sessions;
 mod sockets;
 mod support;
 mod tokens;
