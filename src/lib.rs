@@ -32,6 +32,9 @@ pub mod verify;
 pub mod throttle;
 pub mod token;
 
+// Level 3: ready services.
+pub mod flow;
+
 // Level 4: the doors.
 pub mod inbound;
 pub mod outbound;

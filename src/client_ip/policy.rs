@@ -78,7 +78,6 @@ impl ClientIpPolicy {
         self
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the layer that takes the policy calls it"))]
     pub(crate) fn check(&self, faults: &mut Faults) {
         for trusted in &self.trusted {
             if let Err(rule) = trusted.network {
@@ -89,7 +88,6 @@ impl ClientIpPolicy {
 
     /// The client's address in canonical form, or the nearest hop to it that is known for sure. `None` where the
     /// host does not tell the peer: then no header is read either, because nobody knows who wrote it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the layer that takes the policy calls it"))]
     pub(crate) fn client_ip(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let peer = match &self.peer {
             Some(read) => read(extensions),

@@ -95,7 +95,8 @@ impl Parts {
         let mut insertion = Insertion::new(Epoch::from_number(u64::from_be_bytes(*random::bytes()?)), now);
         insertion.purge_before = self.policy.purge_before(now);
         insertion.limit = self.policy.limit;
-        insertion.replaces = options.replaces;
+        let replaces = options.replaces;
+        insertion.replaces = replaces;
         let record = self.new_record(subject, channel, options, lifetimes, (context, data), &pair, now)?;
         let inserted = self.store.insert(record, insertion).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
@@ -103,6 +104,9 @@ impl Parts {
             }
             IssueError::from(error)
         })?;
+        if let Some(id) = replaces {
+            self.watchers.wake(&id);
+        }
         for id in inserted.ended {
             self.watchers.wake(&id);
             self.emit_revoked(id, &inserted.record.subject, RevokeReason::Superseded);

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use super::service::{Parts, TokenService};
+use super::{
+    judge, ratchet,
+    service::{Parts, TokenService},
+};
 use crate::{
     credential::Channel,
     event::{Event, EventKind, RevokeReason},
     identity::Subject,
-    store::{Found, Keep, Revocation, StoreError, SubjectRevocation},
+    store::{Found, Keep, LoginRecord, Revocation, StoreError, SubjectRevocation},
     text::{self, TokenId},
     verify::Refusal,
 };
@@ -44,8 +47,8 @@ impl<I> TokenService<I> {
         Ok(own)
     }
 
-    /// Ends the login of an access token that is presented on this channel, also if it has expired; says whether
-    /// there was one. For a logout, which shall work with a token that can do nothing else any more.
+    /// Ends the login of an access or refresh token that is presented on this channel, also if it has expired; says
+    /// whether there was one. For a logout, which shall work with a token that can do nothing else any more.
     ///
     /// # Errors
     /// [`Refusal::Unavailable`] if the store did not answer or a pepper key is missing: the login may live on.
@@ -53,22 +56,39 @@ impl<I> TokenService<I> {
     /// # Cancel safety
     /// As [`revoke`](Self::revoke).
     pub async fn logout(&self, token: &str, channel: Channel) -> Result<bool, Refusal> {
-        let Some(presented) = text::parse_access(token, &self.parts.policy.brands) else {
+        let Some(record) = self.login_of(token, channel).await? else {
             return Ok(false);
         };
-        let found = self.parts.store.find(&presented.id).wait().await.map_err(Parts::store_failed)?;
-        let Some(Found { record, .. }) = found else {
-            return Ok(false);
-        };
-        let own = match self.parts.proves_access(&record, &presented) {
-            Ok(proven) => proven && (record.channel == channel || !self.parts.policy.bind_channel),
-            Err(Refusal::Invalid(_)) => false,
-            Err(unavailable) => return Err(unavailable),
-        };
-        if own {
-            self.revoke(&record.id).await.map_err(Parts::store_failed)?;
+        self.revoke(&record.id).await.map_err(Parts::store_failed)?;
+        Ok(true)
+    }
+
+    /// The login of an access or refresh token that is presented on this channel, in whatever state it is.
+    pub(crate) async fn login_of(
+        &self,
+        token: &str,
+        channel: Channel,
+    ) -> Result<Option<Arc<LoginRecord>>, Refusal> {
+        let parts = &*self.parts;
+        let brands = &parts.policy.brands;
+        if let Some(presented) = text::parse_access(token, brands) {
+            let Some(record) = parts.record(&presented.id).await? else {
+                return Ok(None);
+            };
+            let own = record.channel == channel || !parts.policy.bind_channel;
+            let proven = parts.proves_access(&record, &presented);
+            Ok(known(proven)?.filter(|()| own).map(|()| record))
+        } else if let Some(presented) = text::parse_refresh(token, brands) {
+            let Some(record) = parts.record(&presented.id).await? else {
+                return Ok(None);
+            };
+            let own = record.channel == channel && ratchet::tag_matches(&record.lineage, &presented);
+            let proven = judge::secret_matches(&presented, &record, parts.pepper.as_ref())
+                .map_err(|trouble| parts.key_trouble(trouble, &record));
+            Ok(known(proven)?.filter(|()| own).map(|()| record))
+        } else {
+            Ok(None)
         }
-        Ok(own)
     }
 
     /// Ends all logins of a subject, those of which the store has lost track included. Returns how many were
@@ -113,6 +133,11 @@ impl<I> TokenService<I> {
 }
 
 impl Parts {
+    async fn record(&self, id: &TokenId) -> Result<Option<Arc<LoginRecord>>, Refusal> {
+        let found = self.store.find(id).wait().await.map_err(Self::store_failed)?;
+        Ok(found.map(|Found { record, .. }| record))
+    }
+
     /// Says whether this call ended it.
     pub(super) async fn revoke_login(&self, id: &TokenId, reason: RevokeReason) -> Result<bool, StoreError> {
         let first = self.store.revoke(id, Revocation::new(self.clock.now(), reason)).await?;
@@ -139,5 +164,14 @@ impl Parts {
         let revocation = Revocation::new(self.clock.now(), RevokeReason::Logout);
         let ended = self.revoke_logins(subject, SubjectRevocation::new(revocation, keep)).await?;
         Ok(ended.map_or(0, |ended| ended.len() as u64))
+    }
+}
+
+/// Whether a token was proven; a retired key proves nothing, a missing one is "could not check".
+fn known(proven: Result<bool, Refusal>) -> Result<Option<()>, Refusal> {
+    match proven {
+        Ok(proven) => Ok(proven.then_some(())),
+        Err(Refusal::Invalid(_)) => Ok(None),
+        Err(unavailable) => Err(unavailable),
     }
 }

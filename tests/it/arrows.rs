@@ -33,7 +33,7 @@ const LEVELS: [&[&str]; 6] = [
     ],
     &["http_client", "provider", "store", "verify"],
     &["throttle", "token"],
-    &[],
+    &["flow"],
     &["inbound", "outbound"],
     &["axum", "metrics"],
 ];
