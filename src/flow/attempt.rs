@@ -7,10 +7,11 @@ use http::request::Parts;
 use super::{
     Accounts,
     answer::{self, Answer},
-    body::{Content, Fields},
+    body::Content,
     common::{Common, FromHead, with_ip},
     device::Device,
     endpoint::Endpoint,
+    fields::Fields,
 };
 use crate::{
     credential::Channel,

@@ -1,6 +1,6 @@
-//! The fields of a request's body: JSON or a form, short, each name once.
+//! The body of a request: JSON or a form, and short.
 
-use std::{collections::BTreeMap, fmt, pin::pin};
+use std::pin::pin;
 
 use http::{
     HeaderMap,
@@ -8,14 +8,15 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::BodyExt;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
-use super::form;
+use super::{
+    fields::{self, Fields},
+    form,
+};
 use crate::{
     maybe_ready::BoxFuture,
     problem::{Reason, Rejection, RejectionKind},
-    secret::Secret,
 };
 
 /// The longest body that is read.
@@ -35,18 +36,6 @@ enum Format {
     Form,
 }
 
-/// The fields of a body.
-#[derive(Default)]
-pub(super) struct Fields(BTreeMap<String, Field>);
-
-/// A value. What has no use here is not kept.
-pub(super) enum Field {
-    Text(Secret),
-    Flag(bool),
-    Null,
-    Other,
-}
-
 // ===== impl Content =====
 
 impl Content {
@@ -58,7 +47,7 @@ impl Content {
     /// The fields of a body that must be there.
     pub(super) async fn fields(self) -> Result<Fields, Rejection> {
         let format = self.format.ok_or_else(unsupported)?;
-        Fields::parse(format, &self.text.await?)
+        format.read(&self.text.await?)
     }
 
     /// The fields, none for an empty body, whatever its type is said to be: scripts like to send a content type
@@ -68,7 +57,7 @@ impl Content {
         if text.is_empty() {
             return Ok(Fields::default());
         }
-        Fields::parse(self.format.ok_or_else(unsupported)?, &text)
+        self.format.ok_or_else(unsupported)?.read(&text)
     }
 }
 
@@ -122,138 +111,23 @@ impl Format {
             None
         }
     }
-}
 
-// ===== impl Fields =====
-
-impl Fields {
-    fn parse(format: Format, text: &[u8]) -> Result<Self, Rejection> {
-        let Pairs(pairs) = match format {
-            Format::Json => serde_json::from_slice(text).map_err(|_may_quote_the_text| malformed())?,
-            Format::Form => Pairs(form::parse(text).ok_or_else(malformed)?),
+    fn read(self, text: &[u8]) -> Result<Fields, Rejection> {
+        let pairs = match self {
+            Self::Json => fields::members(text),
+            Self::Form => form::parse(text),
         };
-        let mut fields = BTreeMap::new();
-        for (name, value) in pairs {
-            if fields.insert(name, value).is_some() {
-                return Err(bad_request(Reason::DuplicateField));
-            }
-        }
-        Ok(Self(fields))
-    }
-
-    /// A text; `None` if it is not there, or `null`.
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<Secret>, Rejection> {
-        match self.0.remove(name) {
-            None | Some(Field::Null) => Ok(None),
-            Some(Field::Text(text)) => Ok(Some(text)),
-            Some(Field::Flag(_) | Field::Other) => Err(missing()),
-        }
-    }
-
-    /// A text that must be there and say something.
-    pub(super) fn required(&mut self, name: &str) -> Result<Secret, Rejection> {
-        self.text(name)?.filter(|text| !text.expose().is_empty()).ok_or_else(missing)
-    }
-
-    /// Yes or no; forms, which have no other way, say it in words.
-    pub(super) fn flag(&mut self, name: &str) -> Result<Option<bool>, Rejection> {
-        match self.0.remove(name) {
-            None | Some(Field::Null) => Ok(None),
-            Some(Field::Flag(flag)) => Ok(Some(flag)),
-            Some(Field::Text(text)) => match text.expose() {
-                "true" | "on" | "1" => Ok(Some(true)),
-                "false" | "off" | "0" | "" => Ok(Some(false)),
-                _ => Err(missing()),
-            },
-            Some(Field::Other) => Err(missing()),
-        }
-    }
-}
-
-/// The members of a JSON object, duplicates included.
-struct Pairs(Vec<(String, Field)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-
-        impl<'de> Visitor<'de> for Object {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Pairs, M::Error> {
-                let mut pairs = Vec::new();
-                while let Some(member) = members.next_entry()? {
-                    pairs.push(member);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(Object)
-    }
-}
-
-impl<'de> Deserialize<'de> for Field {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Field;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Field, E> {
-                Ok(Field::Text(Secret::new(text)))
-            }
-
-            fn visit_bool<E>(self, flag: bool) -> Result<Field, E> {
-                Ok(Field::Flag(flag))
-            }
-
-            fn visit_unit<E>(self) -> Result<Field, E> {
-                Ok(Field::Null)
-            }
-
-            fn visit_i64<E>(self, _number: i64) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_u64<E>(self, _number: u64) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_f64<E>(self, _number: f64) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Field, S::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Field::Other)
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<Field, M::Error> {
-                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Field::Other)
-            }
-        }
-
-        deserializer.deserialize_any(Any)
+        Fields::of(pairs.ok_or_else(malformed)?)
     }
 }
 
 // ===== refusals =====
 
-fn bad_request(reason: Reason) -> Rejection {
+pub(super) fn bad_request(reason: Reason) -> Rejection {
     Rejection::new(RejectionKind::InvalidRequest, reason)
 }
 
-fn malformed() -> Rejection {
+pub(super) fn malformed() -> Rejection {
     bad_request(Reason::MalformedBody)
 }
 

@@ -5,7 +5,7 @@
 
 use zeroize::Zeroizing;
 
-use super::body::Field;
+use super::fields::Field;
 use crate::secret::Secret;
 
 /// The pairs in their order; `None` if an escape is broken or a text is not UTF-8.

@@ -93,6 +93,7 @@ mod device_list;
 mod device_rename;
 mod device_revoke;
 mod endpoint;
+mod fields;
 mod form;
 mod login;
 mod logout;
