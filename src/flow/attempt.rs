@@ -16,7 +16,7 @@ use super::{
 use crate::{
     credential::Channel,
     error::Faults,
-    event::{Event, EventKind},
+    event::{Event, EventKind, RevokeReason},
     identity::Subject,
     problem::{Reason, Rejection, RejectionKind},
     secret::Secret,
@@ -107,11 +107,11 @@ impl<A: Accounts, I: Send + Sync + 'static> Login<A, I> {
         content: Content,
         client_ip: Option<IpAddr>,
     ) -> Result<Answer, Refused> {
-        let mut before = Vec::new();
+        let mut presented = Vec::new();
         if let Some(cookies) = &self.common.cookies {
             // There is no session yet that could be abused: another site could log the browser in as somebody else.
             self.common.check_origin(head)?;
-            before = cookies.presented(&head.headers)?;
+            presented = cookies.presented(&head.headers)?;
         }
         let form = self.names.read(&mut content.fields().await?)?;
         self.common.admit("login", client_ip, Some(form.username.expose())).await?;
@@ -121,14 +121,20 @@ impl<A: Accounts, I: Send + Sync + 'static> Login<A, I> {
         let subject = self.accounts.subject(&account);
         let device = Device::of(form.device.as_ref().map(Secret::expose), client_ip, &head.headers);
         let new_device = self.is_new(&subject, &device).await;
-        let options = self.options(head, tenant, &form, &device);
-        let options = self.replacing(options, &before).await?;
+        let mut options = self.options(head, tenant, &form, &device);
+        let before = self.login_before(&presented).await?;
+        if let Some(before) = &before {
+            options = options.replaces(before.id());
+        }
         let issued = match self.common.cookies {
             None => self.tokens.issue_for_header(subject.clone(), options).await,
             Some(_) => self.tokens.issue_for_cookie(subject.clone(), options).await,
         };
         let issued = issued.map_err(|error| Refused(not_issued(error), Some(Arc::new(subject))))?;
 
+        if let Some(before) = before {
+            self.report_end(&before, client_ip);
+        }
         self.report_success(EventKind::LoginSuccess, &issued, client_ip);
         if new_device {
             self.report_success(EventKind::NewDevice, &issued, client_ip);
@@ -178,17 +184,17 @@ impl<A: Accounts, I: Send + Sync + 'static> Login<A, I> {
         options
     }
 
-    /// The browser forgets the tokens it came with for the new ones. Their login ends, or whoever planted or
-    /// copied them would keep a way in, and the user would never find it again.
-    async fn replacing(&self, options: IssueOptions, before: &[&str]) -> Result<IssueOptions, Rejection> {
-        for token in before {
+    /// The login that the browser came with. It forgets those tokens for the new ones, so their login ends, or
+    /// whoever planted or copied them would keep a way in, and the user would never find it again.
+    async fn login_before(&self, presented: &[&str]) -> Result<Option<Arc<LoginRecord>>, Rejection> {
+        for token in presented {
             let login = self.tokens.login_of(token, Channel::Cookie).await;
             let login = login.map_err(|refusal| Rejection::unavailable(refusal.into()))?;
             if let Some(login) = login.filter(|login| login.revoked().is_none()) {
-                return Ok(options.replaces(login.id()));
+                return Ok(Some(login));
             }
         }
-        Ok(options)
+        Ok(None)
     }
 
     /// Whether none of the subject's live logins was made by such a device. Asked before the new login is one of
@@ -203,11 +209,19 @@ impl<A: Accounts, I: Send + Sync + 'static> Login<A, I> {
         !logins.iter().any(|login| device.made(login))
     }
 
+    fn report_end(&self, before: &LoginRecord, client_ip: Option<IpAddr>) {
+        let kind = EventKind::TokenRevoked { reason: RevokeReason::Superseded };
+        let event = Event::new(kind, self.tokens.now())
+            .with_record(before.id())
+            .with_subject(Arc::clone(&before.subject));
+        self.common.reporter.emit(with_ip(event, client_ip));
+    }
+
     fn report_success(&self, kind: EventKind, issued: &Issued, client_ip: Option<IpAddr>) {
         let record: Arc<LoginRecord> = issued.shared_record();
         let event = Event::new(kind, self.tokens.now())
             .with_record(record.id())
-            .with_subject(Arc::new(record.subject().clone()))
+            .with_subject(Arc::clone(&record.subject))
             .with_channel(record.channel())
             .with_details(record);
         self.common.reporter.emit(with_ip(event, client_ip));

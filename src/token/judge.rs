@@ -50,7 +50,7 @@ pub(super) fn refuse_outright(
 }
 
 /// The two latest generations have a digest to compare with; older ones are proven by their tag alone.
-pub(super) fn secret_matches(
+fn secret_matches(
     presented: &RefreshText,
     record: &LoginRecord,
     pepper: Option<&Pepper>,

@@ -11,11 +11,12 @@ use portcullis::{
     csrf::CsrfPolicy,
     event::{Event, EventKind},
     flow::RefreshService,
-    identity::Subject,
+    identity::{Ended, Subject},
     problem::{Reason, RejectionKind},
     store::{Limit, LiveLimit, LoginRecord, MemoryCounters},
     throttle::{Throttle, ThrottlePolicy},
     token::LoginQuery,
+    verify::Verify,
 };
 use serde_json::{Value, json};
 
@@ -268,6 +269,10 @@ async fn sec_d06_the_login_that_a_browser_came_with_ends_with_the_new_one() {
     assert_eq!(second.status, 200);
     let (old, new) = (&first.cookies()[0].1, &second.cookies()[0].1);
     assert_ne!(old[4..21], new[4..21], "another id");
+    let events = flow.fixture.events.all();
+    let ended: Vec<_> = events.iter().filter(|event| event.name() == "authn_token_revoked").collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0].record().unwrap().as_str(), &old[4..21]);
     assert!(flow.fixture.tokens.verify(old, None).await.is_err());
     assert!(flow.fixture.tokens.verify(new, None).await.is_ok());
 
@@ -294,6 +299,21 @@ async fn sec_d06_the_login_that_a_browser_came_with_ends_with_the_new_one() {
         log_in(&login, &[SAME_ORIGIN, ("cookie", "__Host-token=a; __Host-token=b")], "ada", PASSWORD).await;
     assert_eq!((twice.status.as_u16(), twice.reason()), (400, Some(Reason::DuplicateCookie)));
     assert_eq!(flow.users.asked(), asked);
+}
+
+/// Streams of the old login end with it, and not only with their next look.
+#[tokio::test]
+async fn sec_d06_whoever_watches_the_replaced_login_is_told() {
+    let flow = flow();
+    let login = flow.cookie_login();
+    let first = log_in(&login, &[SAME_ORIGIN], "ada", PASSWORD).await;
+    let verified = flow.fixture.tokens.verify(&first.cookies()[0].1, None).await.unwrap();
+    let watch = tokio::spawn(Verify::watch(&flow.fixture.tokens, verified.evidence()));
+    tokio::task::yield_now().await;
+    assert!(!watch.is_finished());
+    log_in(&login, &[SAME_ORIGIN, ("cookie", &first.cookie_header())], "ada", PASSWORD).await;
+    let ended = tokio::time::timeout(secs(10), watch).await.expect("told in time").unwrap();
+    assert_eq!(ended, Ended::Revoked);
 }
 
 #[tokio::test]

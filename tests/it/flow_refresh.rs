@@ -14,7 +14,9 @@ use portcullis::{
 use serde_json::json;
 
 use crate::{
-    flow::{CROSS_SITE, FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send},
+    flow::{
+        CROSS_SITE, FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send, with_check,
+    },
     support::{Answer, Mode, fixture, refresh_text, secs},
 };
 
@@ -314,30 +316,10 @@ async fn sec_e06_the_right_id_with_a_wrong_secret_ends_nothing_over_http() {
     let writes = flow.fixture.store.writes();
     // The id of the one, the rest of the other: the check at its end is the only part that anybody can make anew.
     let grafted = format!("{}{}", &own[..21], &foreign[21..foreign.len() - 6]);
-    let check = crc32(&grafted);
-    let answer = refresh(&service, &format!("{grafted}{check}")).await;
+    let answer = refresh(&service, &with_check(&grafted)).await;
     assert_eq!((answer.status.as_u16(), answer.reason()), (401, Some(Reason::WrongTag)));
     assert_eq!(flow.fixture.store.writes(), writes);
     assert_eq!(refresh(&service, &own).await.status, 200);
-}
-
-/// The check at the end of a token: a CRC-32 in six digits of base 62.
-fn crc32(text: &str) -> String {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut crc = !0_u32;
-    for byte in text.bytes() {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
-        }
-    }
-    let mut rest = !crc as usize;
-    let mut digits = [b'0'; 6];
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[rest % 62];
-        rest /= 62;
-    }
-    String::from_utf8(digits.to_vec()).unwrap()
 }
 
 #[tokio::test]
