@@ -1,6 +1,10 @@
 //! What a request presents: a text, and where it was found.
 
+mod header;
+
 use std::fmt;
+
+pub(crate) use header::{FromHeader, MAX_LENGTH, from_header, is_token68};
 
 /// The way a credential travels. A token issued for one is refused on the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -34,6 +34,9 @@ pub mod session;
 pub mod throttle;
 pub mod token;
 
+// Level 3: ready services.
+pub mod flow;
+
 // Level 4: the doors.
 pub mod inbound;
 pub mod outbound;

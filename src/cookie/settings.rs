@@ -88,6 +88,14 @@ impl CookieSettings {
         self.with_prefix()
     }
 
+    /// The cookie that holds the refresh token beside this one: `<name>_refresh`, for this path and those below it,
+    /// never sent on requests that other sites cause.
+    pub(crate) fn refresh(&self, path: &str) -> Self {
+        Self { name: format!("{}_refresh", self.bare_name()), prefix_len: 0, ..self.clone() }
+            .same_site(SameSite::Strict)
+            .path(path)
+    }
+
     /// The name as the browser sends it, prefix included.
     pub fn name(&self) -> &str {
         &self.name

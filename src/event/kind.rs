@@ -14,7 +14,7 @@ pub enum EventKind {
     LoginSuccess,
     /// `authn_login_fail`: somebody tried to, and failed.
     LoginFail,
-    /// `excess_rate_limit_exceeded`: a login was refused unseen, because too many had failed.
+    /// `excess_rate_limit_exceeded`: a login or a refresh was refused unseen, because too many had been tried.
     LoginThrottled,
     /// `new_device`: a subject logged in from a device that it had not used before.
     NewDevice,

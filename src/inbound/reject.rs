@@ -65,7 +65,6 @@ impl<I: Send + Sync + 'static> Door<I> {
 fn event_of(kind: RejectionKind) -> EventKind {
     match kind {
         RejectionKind::MissingCredential => EventKind::AuthMissing,
-        RejectionKind::InvalidRequest | RejectionKind::InvalidToken => EventKind::AuthFail,
         RejectionKind::InsufficientScope => EventKind::AuthzFail,
         RejectionKind::Csrf => EventKind::CsrfRefused,
         RejectionKind::TooManyRequests => EventKind::LoginThrottled,
@@ -73,5 +72,14 @@ fn event_of(kind: RejectionKind) -> EventKind {
         | RejectionKind::LayerMissing
         | RejectionKind::SessionLayerMissing
         | RejectionKind::Internal => EventKind::CouldNotCheck,
+        RejectionKind::InvalidRequest
+        | RejectionKind::InvalidToken
+        // No layer gives these answers, but a hook may.
+        | RejectionKind::InvalidCredentials
+        | RejectionKind::NotFound
+        | RejectionKind::MethodNotAllowed
+        | RejectionKind::LoginLimit
+        | RejectionKind::ContentTooLarge
+        | RejectionKind::UnsupportedMediaType => EventKind::AuthFail,
     }
 }

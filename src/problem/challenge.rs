@@ -66,7 +66,9 @@ impl Challenges {
             _ => line.plain.clone(),
         });
         match kind {
-            RejectionKind::MissingCredential | RejectionKind::InvalidToken => {
+            RejectionKind::MissingCredential
+            | RejectionKind::InvalidToken
+            | RejectionKind::InvalidCredentials => {
                 headers.extend(error.map(|value| (WWW_AUTHENTICATE, value)));
                 for (_, line) in self.lines.iter().enumerate().filter(|(i, _)| *i != first) {
                     headers.append(WWW_AUTHENTICATE, line.plain.clone());

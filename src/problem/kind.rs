@@ -16,6 +16,18 @@ pub enum RejectionKind {
     InsufficientScope,
     /// 403: a cookie came with a request that another site may have caused.
     Csrf,
+    /// 401: a login with a name and a password that do not belong together.
+    InvalidCredentials,
+    /// 404: there is no such thing, or it is not the caller's.
+    NotFound,
+    /// 405: another method is needed; `Allow` names it.
+    MethodNotAllowed,
+    /// 409: the user has as many logins as one may have.
+    LoginLimit,
+    /// 413: the body is longer than it may be.
+    ContentTooLarge,
+    /// 415: the body is neither JSON nor a form.
+    UnsupportedMediaType,
     /// 429: too many attempts (RFC 6585 §4).
     TooManyRequests,
     /// 503: whether the credential is valid could not be found out.
@@ -98,12 +110,28 @@ pub enum Reason {
     NotPermitted,
     /// Over a rate limit; the credential was not looked at.
     Throttled,
+    /// The account is there, but the password is another.
+    WrongPassword,
+    /// No account has this name.
+    UnknownUser,
+    /// The user has as many live logins as the policy allows.
+    LoginLimit,
+    /// The caller has no login with this id.
+    UnknownLogin,
+    /// A method that the service does not answer.
+    WrongMethod,
+    /// A content type or a content coding that is not read.
+    UnsupportedContent,
+    /// The body ended early, or is not what its content type says.
+    MalformedBody,
+    /// The body names a field twice.
+    DuplicateField,
+    /// The body lacks a field, or holds it as another type.
+    MissingField,
     /// The store, the user look-up or the clock could not answer.
     Unavailable,
     /// No layer, or one with another identity type.
     LayerMissing,
-    /// The subject has as many live logins as it may have.
-    LoginLimit,
     /// A session was used in a way that cannot work: its data, its options, or its moment.
     SessionMisuse,
     /// A reason of a verifier outside this crate.
@@ -117,8 +145,15 @@ impl RejectionKind {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::MissingCredential | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::MissingCredential | Self::InvalidToken | Self::InvalidCredentials => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::InsufficientScope | Self::Csrf => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::LoginLimit => StatusCode::CONFLICT,
+            Self::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::LayerMissing | Self::SessionLayerMissing | Self::Internal => {
@@ -135,6 +170,12 @@ impl RejectionKind {
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::Csrf => "csrf",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::LoginLimit => "login_limit",
+            Self::ContentTooLarge => "content_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
             Self::TooManyRequests => "too_many_requests",
             Self::Unavailable => "unavailable",
             Self::LayerMissing => "auth_layer_missing",
@@ -160,6 +201,22 @@ impl RejectionKind {
                 r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"insufficient_scope"}"#
             }
             Self::Csrf => r#"{"type":"about:blank","title":"Forbidden","status":403,"code":"csrf"}"#,
+            Self::InvalidCredentials => {
+                r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"invalid_credentials"}"#
+            }
+            Self::NotFound => r#"{"type":"about:blank","title":"Not Found","status":404,"code":"not_found"}"#,
+            Self::MethodNotAllowed => {
+                r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"code":"method_not_allowed"}"#
+            }
+            Self::LoginLimit => {
+                r#"{"type":"about:blank","title":"Conflict","status":409,"code":"login_limit"}"#
+            }
+            Self::ContentTooLarge => {
+                r#"{"type":"about:blank","title":"Payload Too Large","status":413,"code":"content_too_large"}"#
+            }
+            Self::UnsupportedMediaType => {
+                r#"{"type":"about:blank","title":"Unsupported Media Type","status":415,"code":"unsupported_media_type"}"#
+            }
             Self::TooManyRequests => {
                 r#"{"type":"about:blank","title":"Too Many Requests","status":429,"code":"too_many_requests"}"#
             }
@@ -225,6 +282,14 @@ impl Reason {
             Self::LoginLimit => "login_limit",
             Self::SessionMisuse => "session_misuse",
             Self::Throttled => "throttled",
+            Self::WrongPassword => "wrong_password",
+            Self::UnknownUser => "unknown_user",
+            Self::UnknownLogin => "unknown_login",
+            Self::WrongMethod => "wrong_method",
+            Self::UnsupportedContent => "unsupported_content",
+            Self::MalformedBody => "malformed_body",
+            Self::DuplicateField => "duplicate_field",
+            Self::MissingField => "missing_field",
             Self::Other => "other",
         }
     }
@@ -242,6 +307,12 @@ mod tests {
             RejectionKind::InvalidToken,
             RejectionKind::InsufficientScope,
             RejectionKind::Csrf,
+            RejectionKind::InvalidCredentials,
+            RejectionKind::NotFound,
+            RejectionKind::MethodNotAllowed,
+            RejectionKind::LoginLimit,
+            RejectionKind::ContentTooLarge,
+            RejectionKind::UnsupportedMediaType,
             RejectionKind::TooManyRequests,
             RejectionKind::Unavailable,
             RejectionKind::LayerMissing,

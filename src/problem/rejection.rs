@@ -23,6 +23,7 @@ pub struct Rejection {
     presented: Option<u8>,
     scope: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
+    allow: Option<&'static str>,
 }
 
 impl Rejection {
@@ -36,7 +37,16 @@ impl Rejection {
             RejectionKind::Unavailable => Some(Self::RETRY_AFTER),
             _ => None,
         };
-        Self { kind, reason, source: None, challenges: None, presented: None, scope: None, retry_after }
+        Self {
+            kind,
+            reason,
+            source: None,
+            challenges: None,
+            presented: None,
+            scope: None,
+            retry_after,
+            allow: None,
+        }
     }
 
     /// Asks the client to wait: `Retry-After` in seconds, rounded up (RFC 9110 §10.2.3). `None` leaves the header
@@ -75,6 +85,11 @@ impl Rejection {
         }
     }
 
+    /// A 405 that names the methods which are answered (RFC 9110 §15.5.6).
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(RejectionKind::MethodNotAllowed, Reason::WrongMethod) }
+    }
+
     /// What the client is told.
     pub fn kind(&self) -> RejectionKind {
         self.kind
@@ -104,6 +119,9 @@ impl Rejection {
             // Rounded down, the client would come back too early.
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         response
     }

@@ -74,7 +74,7 @@ impl SessionError {
             SessionErrorKind::CrossSite => (RejectionKind::Csrf, Reason::CrossSite),
             SessionErrorKind::NoLogin => (RejectionKind::MissingCredential, Reason::Absent),
             SessionErrorKind::Ended => (RejectionKind::InvalidToken, Reason::Revoked),
-            SessionErrorKind::LoginLimit => (RejectionKind::TooManyRequests, Reason::LoginLimit),
+            SessionErrorKind::LoginLimit => (RejectionKind::LoginLimit, Reason::LoginLimit),
             SessionErrorKind::Value(_)
             | SessionErrorKind::Options
             | SessionErrorKind::OfTenant

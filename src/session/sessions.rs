@@ -130,7 +130,7 @@ impl<I> Sessions<I> {
         subject: Subject,
         options: IssueOptions,
     ) -> Result<(Issued, HeaderValue), IssueError> {
-        let proven = self.tokens.proven_login(presented, Channel::Cookie).await;
+        let proven = self.tokens.login_of(presented, Channel::Cookie).await;
         let options = match proven {
             Ok(Some(record)) if record.revoked().is_none() => options.replaces(record.id()),
             Ok(_) | Err(Refusal::Invalid(_)) => options,

@@ -112,7 +112,7 @@ impl State {
         match (&self.current, &self.presented) {
             (Some(record), _) => Ok(Some(record.id())),
             (None, Presented::Cookie(text)) => {
-                let proven = engine.tokens.proven_login(text.expose(), Channel::Cookie).await?;
+                let proven = engine.tokens.login_of(text.expose(), Channel::Cookie).await?;
                 Ok(proven.filter(|record| record.revoked().is_none()).map(|record| record.id()))
             }
             (None, _) => Ok(None),

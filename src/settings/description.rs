@@ -43,7 +43,7 @@ pub(crate) fn span(span: Duration) -> String {
     // Days from a week on: "24h" says more than "1d".
     for (unit, name) in UNITS {
         let size = if name == "d" { 24 * 60 * 60 } else { unit };
-        if seconds >= unit && seconds % size == 0 {
+        if seconds >= unit && seconds.is_multiple_of(size) {
             return format!("{}{name}", seconds / size);
         }
     }

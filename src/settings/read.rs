@@ -16,6 +16,10 @@ impl<'a> Reader<'a> {
         Self { left: settings.0, faults }
     }
 
+    pub(crate) fn has(&self, field: &str) -> bool {
+        self.left.contains_key(field)
+    }
+
     pub(crate) fn text(&mut self, field: &'static str) -> Option<String> {
         self.left.remove(field)
     }
@@ -28,18 +32,27 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn span(&mut self, field: &'static str) -> Option<Duration> {
-        let text = self.text(field)?;
-        self.parse(field, text, parse_span, "must be a duration, for instance 15m")
+        self.parse(field, parse_span, "must be a duration, for instance 15m")
     }
 
-    /// A duration, or one of the words for none.
-    pub(crate) fn maybe_span(&mut self, field: &'static str) -> Option<Option<Duration>> {
-        let text = self.text(field)?;
-        if matches!(text.as_str(), "never" | "none" | "off") {
-            return Some(None);
+    /// Sets a duration, or none.
+    pub(crate) fn maybe_span(&mut self, field: &'static str, target: &mut Option<Duration>) {
+        if self.choice_of_none(field) {
+            *target = None;
+        } else if let Some(span) =
+            self.parse(field, parse_span, "must be a duration, for instance 15m, or never")
+        {
+            *target = Some(span);
         }
-        let rule = "must be a duration, for instance 15m, or never";
-        self.parse(field, text, parse_span, rule).map(Some)
+    }
+
+    /// Takes the setting out if it is one of the words for none.
+    pub(crate) fn choice_of_none(&mut self, field: &str) -> bool {
+        let none = matches!(self.left.get(field).map(String::as_str), Some("never" | "none" | "off"));
+        if none {
+            self.left.remove(field);
+        }
+        none
     }
 
     pub(crate) fn flag(&mut self, field: &'static str) -> Option<bool> {
@@ -48,9 +61,8 @@ impl<'a> Reader<'a> {
 
     /// Milliseconds of Unix time.
     pub(crate) fn moment(&mut self, field: &'static str) -> Option<Timestamp> {
-        let text = self.text(field)?;
         let read = |text: &str| text.parse().ok().map(Timestamp::from_millis);
-        self.parse(field, text, read, "must be milliseconds of Unix time")
+        self.parse(field, read, "must be milliseconds of Unix time")
     }
 
     pub(crate) fn choice<T: Copy>(
@@ -59,18 +71,17 @@ impl<'a> Reader<'a> {
         choices: &[(&str, T)],
         rule: &'static str,
     ) -> Option<T> {
-        let text = self.text(field)?;
         let chosen = |text: &str| choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
-        self.parse(field, text, chosen, rule)
+        self.parse(field, chosen, rule)
     }
 
     pub(crate) fn parse<T>(
         &mut self,
         field: &'static str,
-        text: String,
         parse: impl FnOnce(&str) -> Option<T>,
         rule: &'static str,
     ) -> Option<T> {
+        let text = self.text(field)?;
         let value = parse(&text);
         if value.is_none() {
             self.faults.add(field, text, rule);

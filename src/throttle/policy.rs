@@ -86,8 +86,10 @@ impl ThrottlePolicyBuilder {
         for (field, limit) in
             [("per_client_ip", &mut self.per_client_ip), ("per_identifier", &mut self.per_identifier)]
         {
-            if let Some(read) = read.text(field).and_then(|text| read.parse(field, text, parse_limit, rule)) {
-                *limit = read;
+            if read.choice_of_none(field) {
+                *limit = None;
+            } else if let Some(read) = read.parse(field, parse_limit, rule) {
+                *limit = Some(read);
             }
         }
         read.finish();
@@ -114,12 +116,9 @@ impl ThrottlePolicyBuilder {
 }
 
 #[cfg(feature = "config")]
-fn parse_limit(text: &str) -> Option<Option<Limit>> {
-    if text == "none" {
-        return Some(None);
-    }
+fn parse_limit(text: &str) -> Option<Limit> {
     let (count, window) = text.split_once(" in ")?;
-    Some(Some(Limit::new(count.parse().ok()?, settings::parse_span(window)?)))
+    Some(Limit::new(count.parse().ok()?, settings::parse_span(window)?))
 }
 
 #[cfg(feature = "config")]

@@ -39,6 +39,11 @@ impl Issued {
         &self.record
     }
 
+    /// The login, to keep.
+    pub(crate) fn shared_record(&self) -> Arc<LoginRecord> {
+        Arc::clone(&self.record)
+    }
+
     /// What is left of the access token's life; `None` if it never ends.
     pub fn expires_in(&self) -> Option<Duration> {
         self.remaining(self.record.access_expires())

@@ -303,21 +303,17 @@ impl TokenPolicyBuilder {
         if let Some(brands) = read.list("older_brands") {
             self.older_brands = brands;
         }
-        if let Some(ttl) = read.maybe_span("access_ttl") {
-            self.lifetimes.access = ttl;
-        }
-        if let Some(ttl) = read.maybe_span("refresh_ttl") {
-            self.lifetimes.refresh = ttl;
-        }
-        if let Some(ceiling) = read.maybe_span("absolute") {
-            self.lifetimes.absolute = ceiling;
-        }
+        read.maybe_span("access_ttl", &mut self.lifetimes.access);
+        read.maybe_span("refresh_ttl", &mut self.lifetimes.refresh);
+        read.maybe_span("absolute", &mut self.lifetimes.absolute);
         let sliding = [Sliding::Off, Sliding::Access, Sliding::AccessAndRefresh]
             .map(|sliding| (sliding.as_str(), sliding));
         if let Some(sliding) = read.choice("sliding", &sliding, "must be off, access or access_and_refresh") {
             self.sliding = sliding;
         }
-        if let Some(interval) = read.maybe_span("touch_every") {
+        if read.has("touch_every") {
+            let mut interval = None;
+            read.maybe_span("touch_every", &mut interval);
             self.touch_every = Interval::Set(interval);
         }
         let modes = [TouchMode::Background, TouchMode::Inline].map(|mode| (mode.as_str(), mode));
@@ -423,21 +419,22 @@ impl TouchMode {
 /// The number and what happens at it are two settings; each may come alone.
 #[cfg(feature = "config")]
 fn read_limit(read: &mut settings::Reader<'_>, before: LiveLimit) -> LiveLimit {
-    let max = read.text("limit").map(|text| match text.as_str() {
-        "none" => Some(None),
-        _ => read.parse("limit", text, |text| text.parse().ok(), "must be a number or none").map(Some),
-    });
-    let choices = [("refuse", false), ("end_oldest", true)];
-    let end_oldest = read.choice("at_limit", &choices, "must be refuse or end_oldest");
-    let (old_max, old_end) = match before {
-        LiveLimit::Unlimited => (None, false),
-        LiveLimit::Refuse(max) => (Some(max), false),
-        LiveLimit::EndOldest(max) => (Some(max), true),
+    // A limit of 2^32 - 1 logins is none.
+    let number = |text: &str| match text {
+        "none" => Some(u32::MAX),
+        _ => text.parse().ok().filter(|max| *max < u32::MAX),
     };
-    match (max.flatten().unwrap_or(old_max), end_oldest.unwrap_or(old_end)) {
-        (None, _) => LiveLimit::Unlimited,
-        (Some(max), false) => LiveLimit::Refuse(max),
-        (Some(max), true) => LiveLimit::EndOldest(max),
+    let (old_max, old_end) = match before {
+        LiveLimit::Unlimited => (u32::MAX, false),
+        LiveLimit::Refuse(max) => (max, false),
+        LiveLimit::EndOldest(max) => (max, true),
+    };
+    let max = read.parse("limit", number, "must be a number or none").unwrap_or(old_max);
+    let choices = [("refuse", false), ("end_oldest", true)];
+    match read.choice("at_limit", &choices, "must be refuse or end_oldest").unwrap_or(old_end) {
+        _ if max == u32::MAX => LiveLimit::Unlimited,
+        false => LiveLimit::Refuse(max),
+        true => LiveLimit::EndOldest(max),
     }
 }
 

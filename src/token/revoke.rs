@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::service::{Parts, TokenService};
+use super::{
+    ratchet,
+    service::{Parts, TokenService},
+};
 use crate::{
     credential::Channel,
     event::{Event, EventKind, RevokeReason},
@@ -44,8 +47,8 @@ impl<I> TokenService<I> {
         Ok(own)
     }
 
-    /// Ends the login of an access token that is presented on this channel, also if it has expired; says whether
-    /// there was one. For a logout, which shall work with a token that can do nothing else any more.
+    /// Ends the login of an access or refresh token that is presented on this channel, also if it has expired; says
+    /// whether there was one. For a logout, which shall work with a token that can do nothing else any more.
     ///
     /// # Errors
     /// [`Refusal::Unavailable`] if the store did not answer or a pepper key is missing: the login may live on.
@@ -53,32 +56,41 @@ impl<I> TokenService<I> {
     /// # Cancel safety
     /// As [`revoke`](Self::revoke).
     pub async fn logout(&self, token: &str, channel: Channel) -> Result<bool, Refusal> {
-        let Some(record) = self.proven_login(token, channel).await? else {
+        let Some(record) = self.login_of(token, channel).await? else {
             return Ok(false);
         };
         self.revoke(&record.id).await.map_err(Parts::store_failed)?;
         Ok(true)
     }
 
-    /// The login that an access token proves, whatever has become of it.
-    pub(crate) async fn proven_login(
+    /// The login of an access or refresh token that is presented on this channel, in whatever state it is.
+    pub(crate) async fn login_of(
         &self,
         token: &str,
         channel: Channel,
     ) -> Result<Option<Arc<LoginRecord>>, Refusal> {
-        let Some(presented) = text::parse_access(token, &self.parts.policy.brands) else {
-            return Ok(None);
-        };
-        let found = self.parts.store.find(&presented.id).wait().await.map_err(Parts::store_failed)?;
-        let Some(Found { record, .. }) = found else {
-            return Ok(None);
-        };
-        let own = match self.parts.proves_access(&record, &presented) {
-            Ok(proven) => proven && (record.channel == channel || !self.parts.policy.bind_channel),
-            Err(Refusal::Invalid(_)) => false,
-            Err(unavailable) => return Err(unavailable),
-        };
-        Ok(own.then_some(record))
+        let parts = &*self.parts;
+        let brands = &parts.policy.brands;
+        if let Some(presented) = text::parse_access(token, brands) {
+            let Some(record) = parts.record(&presented.id).await? else {
+                return Ok(None);
+            };
+            let own = record.channel == channel || !parts.policy.bind_channel;
+            match parts.proves_access(&record, &presented) {
+                Ok(proven) => Ok((proven && own).then_some(record)),
+                Err(Refusal::Invalid(_)) => Ok(None),
+                Err(unavailable) => Err(unavailable),
+            }
+        } else if let Some(presented) = text::parse_refresh(token, brands) {
+            let Some(record) = parts.record(&presented.id).await? else {
+                return Ok(None);
+            };
+            // The tag is over the whole text, and only this login can have made it.
+            let own = record.channel == channel && ratchet::tag_matches(&record.lineage, &presented);
+            Ok(own.then_some(record))
+        } else {
+            Ok(None)
+        }
     }
 
     /// Ends all logins of a subject, those of which the store has lost track included. Returns how many were
@@ -123,6 +135,11 @@ impl<I> TokenService<I> {
 }
 
 impl Parts {
+    async fn record(&self, id: &TokenId) -> Result<Option<Arc<LoginRecord>>, Refusal> {
+        let found = self.store.find(id).wait().await.map_err(Self::store_failed)?;
+        Ok(found.map(|Found { record, .. }| record))
+    }
+
     /// Says whether this call ended it.
     pub(super) async fn revoke_login(&self, id: &TokenId, reason: RevokeReason) -> Result<bool, StoreError> {
         let first = self.store.revoke(id, Revocation::new(self.clock.now(), reason)).await?;

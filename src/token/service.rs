@@ -6,7 +6,7 @@ use super::{
     background::Background, pepper::Pepper, policy::TokenPolicy, users::RememberedUsers, watch::Watchers,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     error::BoxError,
     event::{Event, EventKind, Observer, Reporter, RevokeReason},
     identity::Subject,
@@ -121,6 +121,18 @@ impl<I> TokenService<I> {
         let parts = Arc::make_mut(&mut self.parts);
         parts.reporter = std::mem::take(&mut parts.reporter).observer(observer);
         self
+    }
+}
+
+impl<I> TokenService<I> {
+    /// The moment by which tokens are judged.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// Whom this service tells, for services in front of it.
+    pub(crate) fn shared_reporter(&self) -> Reporter {
+        self.parts.reporter.clone()
     }
 }
 

@@ -34,7 +34,7 @@ const LEVELS: [&[&str]; 6] = [
     ],
     &["http_client", "provider", "store", "verify"],
     &["session", "throttle", "token"],
-    &[],
+    &["flow"],
     &["inbound", "outbound"],
     &["axum", "metrics"],
 ];

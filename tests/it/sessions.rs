@@ -214,7 +214,7 @@ async fn r055_a_login_above_the_limit_is_refused_or_ends_the_oldest() {
     let sessions = sessions_with(&fixture, policy);
     let first = logged_in(&sessions).await;
     let refused = visit(&sessions, None, log_in).await;
-    assert_eq!((refused.status.as_u16(), refused.reason()), (429, Some(Reason::LoginLimit)));
+    assert_eq!((refused.status.as_u16(), refused.reason()), (409, Some(Reason::LoginLimit)));
     sets_no_cookie(&refused);
     // The session of the same browser makes room for its successor.
     let next = cookie_of(&visit(&sessions, Some(&first), log_in).await);

@@ -1,0 +1,166 @@
+//! The service that ends all logins of the caller.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, request::Parts};
+use http_body::Body;
+use serde_json::json;
+use tower_service::Service;
+
+use super::{
+    answer::{self, Answer},
+    body::Content,
+    caller,
+    cookies::{CookieChoice, Cookies},
+    endpoint::{self, Endpoint, ResponseFuture},
+};
+use crate::{
+    cookie::CookieSettings,
+    credential::Channel,
+    error::{ConfigError, Faults},
+    identity::Subject,
+    problem::Rejection,
+    token::TokenService,
+};
+
+/// `POST`, and all logins of the caller have ended: 200 with their number, as `{"ended": 3}`. Stands behind an
+/// [`AuthLayer`](crate::AuthLayer) with the same identity type.
+///
+/// | request | answer |
+/// |---|---|
+/// | a caller with a login | 200; its cookies are removed, unless its own login is kept |
+/// | an anonymous caller, where the layer lets one through | 401 |
+/// | a caller with another credential than an opaque token | 403 |
+/// | another method | 405 |
+/// | no layer in front | 500 |
+/// | the store did not answer | 503; the cookies stay |
+#[must_use]
+pub struct LogoutAllService<I = Subject> {
+    logout: Arc<LogoutAll<I>>,
+}
+
+/// Settings of a [`LogoutAllService`].
+#[must_use]
+pub struct LogoutAllServiceBuilder<I = Subject> {
+    tokens: TokenService<I>,
+    others_only: bool,
+    cookies: CookieChoice,
+}
+
+struct LogoutAll<I> {
+    tokens: TokenService<I>,
+    others_only: bool,
+    cookies: Option<Cookies>,
+}
+
+// ===== impl LogoutAllService =====
+
+impl<I: Send + Sync + 'static> LogoutAllService<I> {
+    /// Starts from the defaults: all logins, no cookies.
+    #[allow(clippy::new_ret_no_self)] // a service that exists is valid; this is where its settings begin
+    pub fn new(tokens: TokenService<I>) -> LogoutAllServiceBuilder<I> {
+        LogoutAllServiceBuilder { tokens, others_only: false, cookies: CookieChoice::default() }
+    }
+}
+
+impl<I, B> Service<Request<B>> for LogoutAllService<I>
+where
+    I: Send + Sync + 'static,
+    B: Body<Data: Send> + Send + 'static,
+{
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        endpoint::serve(&self.logout, request)
+    }
+}
+
+impl<I> Clone for LogoutAllService<I> {
+    fn clone(&self) -> Self {
+        Self { logout: Arc::clone(&self.logout) }
+    }
+}
+
+impl<I> fmt::Debug for LogoutAllService<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogoutAllService").finish_non_exhaustive()
+    }
+}
+
+// ===== impl LogoutAllServiceBuilder =====
+
+impl<I: Send + Sync + 'static> LogoutAllServiceBuilder<I> {
+    /// Keeps the login that the request came with.
+    pub fn others_only(mut self) -> Self {
+        self.others_only = true;
+        self
+    }
+
+    /// Removes this cookie of a caller that came with one, with the attributes that the login service sets it with.
+    pub fn cookie(mut self, cookie: impl Into<CookieSettings>) -> Self {
+        self.cookies.access = Some(cookie.into());
+        self
+    }
+
+    /// Also removes the cookie of the refresh token.
+    pub fn refresh_cookie(mut self, path: impl Into<String>) -> Self {
+        self.cookies.refresh_path = Some(path.into());
+        self
+    }
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all faults.
+    pub fn build(self) -> Result<LogoutAllService<I>, ConfigError> {
+        let mut faults = Faults::default();
+        let cookies = self.cookies.check(&mut faults);
+        faults.finish()?;
+        let logout = LogoutAll { tokens: self.tokens, others_only: self.others_only, cookies };
+        Ok(LogoutAllService { logout: Arc::new(logout) })
+    }
+}
+
+impl<I> fmt::Debug for LogoutAllServiceBuilder<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogoutAllServiceBuilder")
+            .field("others_only", &self.others_only)
+            .field("cookies", &self.cookies)
+            .finish_non_exhaustive()
+    }
+}
+
+// ===== impl LogoutAll =====
+
+impl<I: Send + Sync + 'static> Endpoint for LogoutAll<I> {
+    const METHODS: &'static str = "POST";
+
+    async fn answer(&self, head: &Parts, _content: Content) -> Result<Answer, Rejection> {
+        let auth = caller::caller::<I>(head)?;
+        let login = caller::login(&auth)?;
+        let ended = if self.others_only {
+            self.tokens.revoke_others(login.subject(), &login.id()).await
+        } else {
+            self.tokens.revoke_subject(login.subject()).await
+        };
+        let ended = ended.map_err(|error| Rejection::unavailable(error.into()))?;
+        let mut answer = answer::json(&json!({ "ended": ended }));
+        if let Some(cookies) = self.cookies.as_ref().filter(|_| !self.others_only)
+            && auth.evidence().channel() == Channel::Cookie
+        {
+            cookies.clear(answer.headers_mut());
+        }
+        Ok(answer)
+    }
+}
