@@ -134,6 +134,7 @@ fn r212_each_event_is_counted_where_operators_look_for_it() {
         [
             "portcullis_authentications_total{outcome=failure,channel=cookie} 1",
             "portcullis_authentications_total{outcome=failure,channel=header} 1",
+            "portcullis_authentications_total{outcome=missing,channel=none} 1",
             "portcullis_authentications_total{outcome=success,channel=cookie} 1",
             "portcullis_authentications_total{outcome=success,channel=header} 2",
             "portcullis_authentications_total{outcome=success,channel=none} 1",
