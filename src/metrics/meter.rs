@@ -27,7 +27,7 @@ const OTHERS: &str = "portcullis_events_total";
 ///
 /// | metric | labels | counts |
 /// |---|---|---|
-/// | `portcullis_authentications_total` | `outcome`: `success`, `failure`, `unavailable`; `channel`: `header`, `cookie`, `none` | requests whose credential was looked at |
+/// | `portcullis_authentications_total` | `outcome`: `success`, `failure`, `missing`, `unavailable`; `channel`: `header`, `cookie`, `none` | requests whose credential was looked at, or that needed one and had none |
 /// | `portcullis_refusals_total` | `reason` | the failures among them, by [`Reason`](crate::problem::Reason) |
 /// | `portcullis_forbidden_total` | `cause`: `right`, `csrf` | requests of known callers that were refused |
 /// | `portcullis_logins_total` | `outcome`: `success`, `failure`, `throttled` | attempts to log in |
