@@ -33,9 +33,55 @@ pub struct CookieSettings {
     pub(super) browser_session: bool,
 }
 
+// ===== impl SameSite =====
+
+impl SameSite {
+    /// The name under which it is configured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lax => "lax",
+            Self::None => "none",
+            Self::Strict => "strict",
+        }
+    }
+}
+
 // ===== impl CookieSettings =====
 
 impl CookieSettings {
+    /// Name and attributes, as they are configured.
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("cookie", self.name[self.prefix_len..].to_owned()),
+            ("cookie_path", self.path.clone()),
+            ("cookie_same_site", self.same_site.as_str().to_owned()),
+            ("cookie_browser_session", self.browser_session.to_string()),
+            ("cookie_danger_plain", self.plain.to_string()),
+        ]
+    }
+
+    /// The same with what the settings say otherwise, by the names of [`describe`](Self::describe).
+    #[cfg(feature = "config")]
+    pub(crate) fn read_settings(mut self, read: &mut crate::settings::Reader<'_>) -> Self {
+        if let Some(name) = read.text("cookie") {
+            self = Self { same_site: self.same_site, path: self.path, ..Self::new(name) };
+        }
+        if let Some(path) = read.text("cookie_path") {
+            self = self.path(path);
+        }
+        let same_site = [SameSite::Lax, SameSite::None, SameSite::Strict].map(|site| (site.as_str(), site));
+        if let Some(site) = read.choice("cookie_same_site", &same_site, "must be lax, none or strict") {
+            self = self.same_site(site);
+        }
+        if read.flag("cookie_browser_session") == Some(true) {
+            self = self.browser_session();
+        }
+        if read.flag("cookie_danger_plain") == Some(true) {
+            self = self.danger_plain();
+        }
+        self
+    }
+
     /// A cookie for this host only, over TLS only, unreadable for scripts, for all paths, `SameSite=Lax`.
     ///
     /// The name sent is `__Host-` and this one.

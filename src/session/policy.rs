@@ -8,6 +8,7 @@ use crate::{
     csrf::CsrfPolicy,
     error::{ConfigError, Faults},
     problem::Challenges,
+    settings::{self, Description},
     store::{HashAlgorithm, LiveLimit},
     token::{TokenPolicy, TokenPolicyBuilder, TouchMode},
 };
@@ -17,6 +18,18 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Browsers keep no cookie longer (RFC 6265bis §5.5).
 const COOKIE_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// The settings that sessions share with tokens.
+const OF_TOKENS: [&str; 8] = [
+    "brand",
+    "older_brands",
+    "touch_mode",
+    "hash",
+    "limit",
+    "at_limit",
+    "keep_for_audit",
+    "issued_not_before",
+];
 
 /// How long sessions live and what their cookie looks like. A policy that exists is valid.
 ///
@@ -48,6 +61,8 @@ pub struct SessionPolicyBuilder {
     csrf: CsrfPolicy,
     clear_site_data: bool,
     tokens: TokenPolicyBuilder,
+    /// What was wrong with settings that came as text.
+    faults: Faults,
 }
 
 // ===== impl SessionPolicy =====
@@ -63,7 +78,25 @@ impl SessionPolicy {
             csrf: CsrfPolicy::new(),
             clear_site_data: false,
             tokens: TokenPolicy::builder().brand("pcs"),
+            faults: Faults::default(),
         }
+    }
+
+    /// The settings in force.
+    pub fn describe(&self) -> Description {
+        let mut lines: Vec<_> = self
+            .tokens
+            .describe()
+            .lines()
+            .filter_map(|(name, value)| {
+                let name = if name == "access_ttl" { "idle" } else { name };
+                let own = ["idle", "absolute", "touch_every"].contains(&name) || OF_TOKENS.contains(&name);
+                own.then(|| (name, value.to_owned()))
+            })
+            .collect();
+        lines.extend(self.settings.cookie.describe());
+        lines.push(("clear_site_data", self.settings.clear_site_data.to_string()));
+        Description::new(lines)
     }
 
     /// 30 days idle, 90 days in all, a use noted once an hour.
@@ -192,12 +225,38 @@ impl SessionPolicyBuilder {
         self
     }
 
+    /// Takes settings that came as text; those that are not there stay as they are. The names are those of
+    /// [`SessionPolicy::describe`].
+    #[cfg(feature = "config")]
+    pub fn settings(mut self, settings: settings::Settings) -> Self {
+        let mut faults = std::mem::take(&mut self.faults);
+        let mut read = settings::Reader::new(settings, &mut faults);
+        if let Some(idle) = read.span("idle") {
+            self.idle = idle;
+        }
+        if let Some(absolute) = read.span("absolute") {
+            self.absolute = absolute;
+        }
+        if let Some(interval) = read.span("touch_every") {
+            self.touch_every = Some(interval);
+        }
+        self.cookie = self.cookie.read_settings(&mut read);
+        if let Some(clear) = read.flag("clear_site_data") {
+            self.clear_site_data = clear;
+        }
+        let of_tokens = read.take(&OF_TOKENS);
+        read.finish();
+        self.tokens = self.tokens.settings(of_tokens);
+        self.faults = faults;
+        self
+    }
+
     /// Checks every rule.
     ///
     /// # Errors
     /// [`ConfigError`] with all faults.
-    pub fn build(self) -> Result<SessionPolicy, ConfigError> {
-        let mut faults = Faults::default();
+    pub fn build(mut self) -> Result<SessionPolicy, ConfigError> {
+        let mut faults = std::mem::take(&mut self.faults);
         let touch_every = self.touch_every.unwrap_or_else(|| derived_interval(self.idle));
         // A cookie counts seconds: a shorter one would be removed when it is set.
         faults.check(self.idle >= Duration::from_secs(1), "idle", self.idle, "must be at least one second");
@@ -244,3 +303,6 @@ impl SessionPolicyBuilder {
 fn derived_interval(idle: Duration) -> Duration {
     (idle / 20).clamp(MINUTE, 5 * MINUTE).min(idle / 2)
 }
+
+#[cfg(feature = "config")]
+settings::deserialize_builder!(SessionPolicyBuilder, SessionPolicy::builder());

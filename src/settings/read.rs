@@ -89,6 +89,11 @@ impl<'a> Reader<'a> {
         value
     }
 
+    /// Takes these settings out for another reader.
+    pub(crate) fn take(&mut self, fields: &[&str]) -> Settings {
+        Settings(fields.iter().filter_map(|field| self.left.remove_entry(*field)).collect())
+    }
+
     /// Every name that is left is one that nobody knows. Its value is not shown: who knows what it is.
     pub(crate) fn finish(self) {
         for name in self.left.into_keys() {

@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     error::ConfigError,
+    session::{SessionPolicy, SessionPolicyBuilder},
     throttle::{ThrottlePolicy, ThrottlePolicyBuilder},
     token::{TokenPolicy, TokenPolicyBuilder},
 };
@@ -108,6 +109,41 @@ fn r052_a_description_can_be_read_again() {
     let defaults = lines(&ThrottlePolicy::default().describe());
     let read = ThrottlePolicy::builder().settings(Settings::from_vars("", defaults.clone())).build().unwrap();
     assert_eq!(lines(&read.describe()), defaults);
+}
+
+#[test]
+fn r053_sessions_have_settings_of_their_own() {
+    let defaults = lines(&SessionPolicy::default().describe());
+    assert!(defaults.contains(&("idle".to_owned(), "24h".to_owned())), "{defaults:?}");
+    let read = SessionPolicy::builder().settings(Settings::from_vars("", defaults.clone())).build().unwrap();
+    assert_eq!(lines(&read.describe()), defaults);
+
+    let text = json!({
+        "idle": "30m", "absolute": "8h", "cookie": "sid", "cookie_same_site": "strict", "limit": 3,
+        "cookie_browser_session": true, "clear_site_data": true, "keep_for_audit": "forever",
+    });
+    let builder: SessionPolicyBuilder = serde_json::from_value(text).unwrap();
+    let described = builder.build().unwrap().describe().to_string();
+    for line in [
+        "idle = 30m",
+        "absolute = 8h",
+        "touch_every = 90s",
+        "cookie = sid",
+        "cookie_same_site = strict",
+        "limit = 3",
+        "cookie_browser_session = true",
+        "clear_site_data = true",
+        "keep_for_audit = forever",
+    ] {
+        assert!(described.lines().any(|found| found == line), "{line} in {described}");
+    }
+
+    // What only tokens have is unknown here.
+    let text = json!({"access_ttl": "1h", "idle": "9d", "cookie": "__Host-x", "hash": "md5"});
+    let builder: SessionPolicyBuilder = serde_json::from_value(text).unwrap();
+    let error = builder.build().unwrap_err();
+    let fields: Vec<_> = error.faults().iter().map(|fault| fault.field()).collect();
+    assert_eq!(fields, ["settings", "idle", "cookie", "hash"]);
 }
 
 #[test]
