@@ -21,8 +21,11 @@ use crate::{
 
 const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
 
+/// Headers, body, status and reason.
+type Case = (Vec<(&'static str, &'static str)>, Vec<u8>, u16, Reason);
+
 /// Bodies that no service takes, whatever fields it wants.
-fn malformed() -> Vec<(Vec<(&'static str, &'static str)>, Vec<u8>, u16, Reason)> {
+fn malformed() -> Vec<Case> {
     let json = |body: &str| (vec![JSON], body.as_bytes().to_vec(), 400, Reason::MalformedBody);
     let form = |body: &[u8]| (vec![FORM], body.to_vec(), 400, Reason::MalformedBody);
     let twice = |kind, body: &str| (vec![kind], body.as_bytes().to_vec(), 400, Reason::DuplicateField);
