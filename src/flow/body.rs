@@ -2,8 +2,9 @@
 
 use std::pin::pin;
 
+use bytes::Buf;
 use http::{
-    HeaderMap,
+    HeaderMap, HeaderValue,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body::Body;
@@ -76,7 +77,6 @@ async fn read<B: Body>(body: B, announced: Option<u64>) -> Result<Text, Rejectio
         let Ok(frame) = frame else { return Err(malformed()) };
         // Trailers are no part of the content.
         let Ok(mut data) = frame.into_data() else { continue };
-        use bytes::Buf;
         while data.has_remaining() {
             let chunk = data.chunk();
             if chunk.len() > BODY_MAX - text.len() {
@@ -95,7 +95,7 @@ async fn read<B: Body>(body: B, announced: Option<u64>) -> Result<Text, Rejectio
 impl Format {
     /// `None` for everything that is not read: other types, compressed bodies, and two types at once.
     fn of(headers: &HeaderMap) -> Option<Self> {
-        let plain = |coding: &http::HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+        let plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
         if !headers.get_all(CONTENT_ENCODING).iter().all(plain) {
             return None;
         }

@@ -15,7 +15,7 @@ use super::{
     Accounts,
     answer::Answer,
     attempt::{Login, Names},
-    common::{Settings, bearer},
+    common::{FromHead, Settings, bearer},
     endpoint::{self, ResponseFuture},
 };
 use crate::{
@@ -54,8 +54,8 @@ pub struct LoginServiceBuilder<A, I = Subject> {
     tokens: TokenService<I>,
     accounts: A,
     names: Names,
-    tenant: Option<super::common::FromHead>,
-    client: Option<super::common::FromHead>,
+    tenant: Option<FromHead>,
+    client: Option<FromHead>,
     settings: Settings,
 }
 

@@ -26,6 +26,7 @@ use crate::{
     event::Reporter,
     identity::Subject,
     problem::{Rejection, RejectionKind},
+    text::is_tchar,
     token::TokenService,
     verify::Refusal,
 };
@@ -168,7 +169,7 @@ impl<I: Send + Sync + 'static> LogoutServiceBuilder<I> {
     pub fn build(self) -> Result<LogoutService<I>, ConfigError> {
         let mut faults = Faults::default();
         for scheme in &self.schemes {
-            let token = !scheme.is_empty() && scheme.bytes().all(crate::text::is_tchar);
+            let token = !scheme.is_empty() && scheme.bytes().all(is_tchar);
             faults.check(token, "schemes", scheme, "must be a token (RFC 9110, section 5.6.2)");
         }
         faults.check(self.schemes.len() <= 16, "schemes", self.schemes.len(), "must be at most 16");

@@ -21,9 +21,10 @@ use crate::{
 
 const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
 
-/// Bodies that no service takes, whatever fields it wants.
+/// Headers, body, status and reason.
 type Case = (Vec<(&'static str, &'static str)>, Vec<u8>, u16, Reason);
 
+/// Bodies that no service takes, whatever fields it wants.
 fn malformed() -> Vec<Case> {
     let json = |body: &str| (vec![JSON], body.as_bytes().to_vec(), 400, Reason::MalformedBody);
     let form = |body: &[u8]| (vec![FORM], body.to_vec(), 400, Reason::MalformedBody);
