@@ -12,7 +12,7 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::{ConfigError, Faults},
-    event::{EventKind, RevokeReason},
+    event::{Event, EventKind, RevokeReason},
     identity::Subject,
     random::{self, RandomError},
     secret::SecretBytes,
@@ -95,7 +95,8 @@ impl Parts {
         let mut insertion = Insertion::new(Epoch::from_number(u64::from_be_bytes(*random::bytes()?)), now);
         insertion.purge_before = self.policy.purge_before(now);
         insertion.limit = self.policy.limit;
-        insertion.replaces = options.replaces;
+        let replaces = options.replaces;
+        insertion.replaces = replaces;
         let record = self.new_record(subject, channel, options, lifetimes, context, &pair, now)?;
         let inserted = self.store.insert(record, insertion).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
@@ -106,6 +107,12 @@ impl Parts {
         for id in inserted.ended {
             self.watchers.wake(&id);
             self.emit_revoked(id, &inserted.record.subject, RevokeReason::Superseded);
+        }
+        if let Some(id) = replaces.filter(|_| inserted.replaced) {
+            self.watchers.wake(&id);
+            // Whose it was, the store does not say: not this subject's, where it was a browser's.
+            let kind = EventKind::TokenRevoked { reason: RevokeReason::Superseded };
+            self.reporter.emit(Event::new(kind, now).with_record(id));
         }
         self.emit(EventKind::TokenCreated, &inserted.record);
         Ok(self.hand_out(&pair, inserted.record, now))
