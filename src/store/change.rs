@@ -38,8 +38,10 @@ pub enum LiveLimit {
 pub struct Inserted {
     /// The login as it rests.
     pub record: std::sync::Arc<super::LoginRecord>,
-    /// The logins that ended for it.
+    /// The logins of the same subject that ended for it under the limit.
     pub ended: Vec<TokenId>,
+    /// Whether [`Insertion::replaces`] ended with it: it lived until then.
+    pub replaced: bool,
 }
 
 /// The columns that a rotation writes, and the generation it expects.

@@ -10,8 +10,9 @@ use crate::{
     text::TokenId,
 };
 
-/// How often a change is tried where others change the same data.
-const TRIES: usize = 16;
+/// How often a change is tried. Each failure is somebody else's success, so a crowd of any honest size gets through;
+/// a store that loses every write does not hold a request for ever.
+const TRIES: usize = 1024;
 
 /// The data was not changed.
 #[derive(Debug, Clone)]

@@ -95,8 +95,8 @@ impl Parts {
         let mut insertion = Insertion::new(Epoch::from_number(u64::from_be_bytes(*random::bytes()?)), now);
         insertion.purge_before = self.policy.purge_before(now);
         insertion.limit = self.policy.limit;
-        let replaced = options.replaces;
-        insertion.replaces = replaced;
+        let replaces = options.replaces;
+        insertion.replaces = replaces;
         let record = self.new_record(subject, channel, options, lifetimes, context, &pair, now)?;
         let inserted = self.store.insert(record, insertion).await.map_err(|error| {
             if error.kind() == StoreErrorKind::Full {
@@ -108,11 +108,11 @@ impl Parts {
             self.watchers.wake(&id);
             self.emit_revoked(id, &inserted.record.subject, RevokeReason::Superseded);
         }
-        if let Some(id) = replaced {
+        if let Some(id) = replaces.filter(|_| inserted.replaced) {
             self.watchers.wake(&id);
-            // Whose it was is not known here: often nobody's.
-            let event = Event::new(EventKind::TokenRevoked { reason: RevokeReason::Superseded }, now);
-            self.reporter.emit(event.with_record(id));
+            // Whose it was, the store does not say: not this subject's, where it was a browser's.
+            let kind = EventKind::TokenRevoked { reason: RevokeReason::Superseded };
+            self.reporter.emit(Event::new(kind, now).with_record(id));
         }
         let anonymous = inserted.record.subject.is_anonymous();
         self.emit(

@@ -19,7 +19,6 @@ use crate::{
 };
 
 /// What a touch made of a login.
-#[derive(Clone)]
 pub(super) struct Touched {
     pub(super) record: Arc<LoginRecord>,
     /// Where an end moved.
@@ -80,22 +79,27 @@ impl Parts {
         let inline = proven.inline || self.policy.touch_mode == TouchMode::Inline;
         match self.store.touch(&id, touch) {
             MaybeReady::Now(written) => {
-                MaybeReady::Now(self.note_touch(&touched, written).then_some(touched))
+                let renewed = touched.renewal.is_some();
+                MaybeReady::Now(self.note_touch(&touched.record, renewed, &written).then_some(touched))
             }
             MaybeReady::Later(writing) if inline => {
                 let parts = Arc::clone(self);
                 MaybeReady::later(async move {
                     let written = writing.await;
                     drop(slot);
-                    parts.note_touch(&touched, written).then_some(touched)
+                    let renewed = touched.renewal.is_some();
+                    parts.note_touch(&touched.record, renewed, &written).then_some(touched)
                 })
             }
             MaybeReady::Later(writing) => {
-                let (parts, noted) = (Arc::downgrade(self), touched.clone());
+                // Weak, and without the renewal, which can ask the service: what is under way shall not keep it
+                // alive.
+                let (parts, record) = (Arc::downgrade(self), Arc::clone(&touched.record));
+                let renewed = touched.renewal.is_some();
                 let started = slot.run(Box::pin(async move {
                     let written = writing.await;
                     if let Some(parts) = parts.upgrade() {
-                        parts.note_touch(&noted, written);
+                        parts.note_touch(&record, renewed, &written);
                     }
                 }));
                 MaybeReady::Now(started.then_some(touched))
@@ -127,11 +131,11 @@ impl Parts {
 
     /// Whether the touch was written. Where it was not, the login was touched, changed or ended by another
     /// request, or the store did not answer: the next use tries again.
-    fn note_touch(&self, touched: &Touched, written: Result<bool, StoreError>) -> bool {
-        match &written {
-            Ok(true) if touched.renewal.is_some() => self.emit(EventKind::SessionRenewed, &touched.record),
+    fn note_touch(&self, record: &LoginRecord, renewed: bool, written: &Result<bool, StoreError>) -> bool {
+        match written {
+            Ok(true) if renewed => self.emit(EventKind::SessionRenewed, record),
             Ok(_) => {}
-            Err(_) => self.emit(EventKind::TouchLost, &touched.record),
+            Err(_) => self.emit(EventKind::TouchLost, record),
         }
         matches!(written, Ok(true))
     }

@@ -195,15 +195,16 @@ impl TokenStore for MemoryStore {
         }
         // Nothing fails from here on.
         let superseded = Revocation::new(insertion.now, RevokeReason::Superseded);
-        for id in ended.iter().chain(&insertion.replaces) {
+        for id in &ended {
             self.revoke_locked(index, id, superseded);
         }
+        let replaced = insertion.replaces.is_some_and(|id| self.revoke_locked(index, &id, superseded));
         let subject = index.subject(&record.subject, insertion.first_epoch);
         record.epoch = subject.epoch();
         index.add(&record, &subject);
         let record = Arc::new(record);
         rows.insert(record.id, Row { record: Arc::clone(&record), subject });
-        Ok(Inserted { record, ended })
+        Ok(Inserted { record, ended, replaced })
     }
 
     async fn rotate(&self, id: &TokenId, rotation: Rotation) -> Result<bool, StoreError> {

@@ -150,3 +150,88 @@ fn ids_that_differ_in_any_place_hash_apart() {
     // All ids but the base itself, which comes once for each position.
     assert_eq!(seen.len(), 17 * 9 + 1);
 }
+
+fn rekey(record: &LoginRecord, now: Timestamp) -> Rekey {
+    Rekey {
+        generation: record.generation,
+        access: record.access.clone(),
+        refresh: record.refresh.clone(),
+        lineage: record.lineage.clone(),
+        now,
+        access_expires: Timestamp::NEVER,
+        refresh_expires: Timestamp::NEVER,
+    }
+}
+
+fn touch(record: &LoginRecord, now: Timestamp) -> Touch {
+    Touch {
+        generation: record.generation,
+        seen_before: now,
+        now,
+        access_expires: Some(now),
+        refresh_expires: Some(now),
+        access: None,
+        wipe_nonce: true,
+    }
+}
+
+/// The rest of them: touches, rekeys, data, labels, ends of a subject that is not there any more.
+#[tokio::test]
+async fn late_writes_of_any_kind_bring_nothing_back() {
+    let (store, time, tokens) = service(10);
+    let id = login(&tokens, "a").await.unwrap();
+    let record = LoginRecord::clone(&store.find(&id).wait().await.unwrap().unwrap().record);
+    time.advance(Duration::from_secs(8 * 24 * 60 * 60));
+    assert_eq!(purge(&store, time.now()).await, 1);
+    let now = time.now();
+    assert!(!store.touch(&id, touch(&record, now)).wait().await.unwrap());
+    assert!(!store.rekey(&id, rekey(&record, now)).await.unwrap());
+    assert!(!store.save_data(&id, 0, Data::default()).await.unwrap());
+    assert!(!store.set_label(&id, Some("late".into())).await.unwrap());
+    let revocation = Revocation::new(now, RevokeReason::CredentialsChanged);
+    let keep = Keep::Rekeyed(id, Box::new(rekey(&record, now)));
+    let ended = store.revoke_subject(&Subject::local("a"), SubjectRevocation::new(revocation, keep)).await;
+    assert_eq!(ended.unwrap(), None);
+    assert_eq!(store.revoke_everyone(revocation).await.unwrap(), 0);
+    assert_eq!(store.wipe_nonces(now).await.unwrap(), 0);
+    assert!(store.find(&id).wait().await.unwrap().is_none() && store.lock().is_empty());
+}
+
+#[tokio::test]
+async fn no_write_changes_a_revoked_record() {
+    let (store, time, tokens) = service(10);
+    let id = login(&tokens, "a").await.unwrap();
+    let record = LoginRecord::clone(&store.find(&id).wait().await.unwrap().unwrap().record);
+    tokens.revoke(&id).await.unwrap();
+    let revoked = store.find(&id).wait().await.unwrap().unwrap().record;
+    time.advance(Duration::from_secs(60));
+    let now = time.now();
+    assert!(!store.rotate(&id, rotation(&record, now)).await.unwrap());
+    assert!(!store.grace_hit(&id, 0, 100).await.unwrap());
+    store.confirm(&id, 0).wait().await.unwrap();
+    assert!(!store.touch(&id, touch(&record, now)).wait().await.unwrap());
+    assert!(!store.rekey(&id, rekey(&record, now)).await.unwrap());
+    assert!(!store.save_data(&id, 0, Data::default()).await.unwrap());
+    assert!(!store.set_label(&id, Some("late".into())).await.unwrap());
+    assert!(!store.revoke(&id, Revocation::new(now, RevokeReason::Reuse)).await.unwrap());
+    assert!(Arc::ptr_eq(&revoked, &store.find(&id).wait().await.unwrap().unwrap().record));
+}
+
+/// "Never" is the latest of all ends, for every operation that could move one.
+#[tokio::test]
+async fn no_end_moves_back_and_never_stays_never() {
+    let (store, time, _tokens) = service(10);
+    let forever = TokenPolicy::builder().access_ttl(None).refresh_ttl(None).absolute(None).build().unwrap();
+    let forever = TokenService::new(store.clone(), forever).clock(time.clock());
+    let id = login(&forever, "a").await.unwrap();
+    let found = async || LoginRecord::clone(&store.find(&id).wait().await.unwrap().unwrap().record);
+    time.advance(Duration::from_secs(60));
+    assert!(store.touch(&id, touch(&found().await, time.now())).wait().await.unwrap());
+    assert_eq!(found().await.access_expires, Timestamp::NEVER);
+    assert_eq!(found().await.refresh_expires, Timestamp::NEVER);
+    assert!(store.rotate(&id, rotation(&found().await, time.now())).await.unwrap());
+    assert_eq!(found().await.refresh_expires, Timestamp::NEVER);
+    forever.rekey(&id).await.unwrap();
+    assert_eq!(found().await.access_expires, Timestamp::NEVER);
+    assert_eq!(purge(&store, Timestamp::from_millis(i64::MAX - 1)).await, 0);
+}

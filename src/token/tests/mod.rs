@@ -2,7 +2,9 @@
 
 mod binding;
 mod branches;
+mod dump;
 mod forged;
+mod keys;
 mod text;
 
 use std::{

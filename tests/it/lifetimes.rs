@@ -1,0 +1,461 @@
+//! Lifetimes of a single login, and what it carries.
+
+use std::{collections::HashMap, error::Error as _, sync::Arc, time::Duration};
+
+use portcullis::{
+    TokenPolicy, TokenService,
+    clock::Timestamp,
+    credential::Channel,
+    error::ConfigError,
+    event::RevokeReason,
+    identity::Subject,
+    problem::Reason,
+    store::{CONTEXT_MAX, DATA_MAX, HashAlgorithm, JsonError, LiveLimit, LoginRecord, MemoryStore},
+    text::TokenId,
+    token::{DataError, IssueError, IssueErrorKind, IssueOptions, Issued, RefreshRequest},
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::Barrier;
+
+use crate::support::{Fixture, Mode, START, fixture, fixture_with, refresh_text, secs};
+
+const MILLI: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn issue(fixture: &Fixture, options: IssueOptions) -> Result<Issued, IssueError> {
+    fixture.tokens.issue_for_header(Subject::local("ada"), options).await
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
+
+/// The fields that were found at fault, in order.
+fn fields(error: &IssueError) -> Vec<&'static str> {
+    assert_eq!(error.kind(), IssueErrorKind::Options);
+    let faults = error.source().unwrap().downcast_ref::<ConfigError>().unwrap().faults();
+    faults.iter().map(|fault| fault.field()).collect()
+}
+
+// ===== lifetimes =====
+
+#[tokio::test]
+async fn r018_a_login_may_have_lifetimes_of_its_own_and_keeps_them() {
+    let fixture = fixture();
+    let options = || {
+        IssueOptions::default()
+            .access_ttl(Some(secs(60)))
+            .refresh_ttl(Some(secs(300)))
+            .absolute(Some(secs(900)))
+    };
+    let (own, other) = (issue(&fixture, options()).await.unwrap(), fixture.login("ada").await);
+    assert_eq!(own.expires_in(), Some(secs(60)));
+    assert_eq!(own.refresh_expires_in(), Some(secs(300)));
+    assert_eq!(own.record().absolute_expires(), START.plus(secs(900)));
+    assert_eq!(other.expires_in(), Some(DAY));
+
+    fixture.time.advance(secs(60) - MILLI);
+    fixture.verify(own.access().expose()).await.unwrap();
+    fixture.time.advance(MILLI);
+    assert_eq!(fixture.verify(own.access().expose()).await, Err(Reason::Expired));
+    fixture.verify(other.access().expose()).await.unwrap();
+
+    // A refresh starts the same lifetimes anew, cut at the same absolute end.
+    let mut next = fixture.refresh(&refresh_text(&own)).await.unwrap();
+    assert_eq!((next.expires_in(), next.refresh_expires_in()), (Some(secs(60)), Some(secs(300))));
+    for _ in 0..3 {
+        fixture.time.advance(secs(270));
+        next = fixture.refresh(&refresh_text(&next)).await.unwrap();
+    }
+    assert_eq!((next.expires_in(), next.refresh_expires_in()), (Some(secs(30)), Some(secs(30))));
+    fixture.time.advance(secs(30));
+    assert_eq!(fixture.verify(next.access().expose()).await, Err(Reason::Expired));
+    assert_eq!(fixture.refresh(&refresh_text(&next)).await.map(|_| ()), Err(Reason::Expired));
+    fixture.verify(other.access().expose()).await.unwrap();
+}
+
+#[tokio::test]
+async fn r018_zero_is_a_fault_and_not_the_default() {
+    let fixture = fixture();
+    for zero in [Duration::ZERO, Duration::from_micros(999)] {
+        let access = IssueOptions::default().access_ttl(Some(zero));
+        assert_eq!(fields(&issue(&fixture, access).await.unwrap_err()), ["access_ttl"]);
+        let refresh = IssueOptions::default().refresh_ttl(Some(zero));
+        assert_eq!(fields(&issue(&fixture, refresh).await.unwrap_err()), ["refresh_ttl", "access_ttl"]);
+        let absolute = IssueOptions::default().absolute(Some(zero));
+        let expected = ["absolute", "access_ttl", "refresh_ttl"];
+        assert_eq!(fields(&issue(&fixture, absolute).await.unwrap_err()), expected);
+    }
+}
+
+#[tokio::test]
+async fn r018_an_access_token_must_end_before_its_refresh_token() {
+    let fixture = fixture();
+    for access in [secs(300), secs(301)] {
+        let options = IssueOptions::default().access_ttl(Some(access)).refresh_ttl(Some(secs(300)));
+        assert_eq!(fields(&issue(&fixture, options).await.unwrap_err()), ["access_ttl"]);
+    }
+    let options = IssueOptions::default().access_ttl(Some(secs(300) - MILLI)).refresh_ttl(Some(secs(300)));
+    issue(&fixture, options).await.unwrap();
+}
+
+#[tokio::test]
+async fn r018_options_name_all_their_faults_at_once_and_issue_nothing() {
+    let fixture = fixture();
+    let options = IssueOptions::default()
+        .access_ttl(Some(20 * DAY))
+        .refresh_ttl(Some(10 * DAY))
+        .label("a\nb")
+        .context_of(&[1, 2, 3])
+        .data(&"x".repeat(DATA_MAX));
+    let error = issue(&fixture, options).await.unwrap_err();
+    let expected = ["access_ttl", "access_ttl", "refresh_ttl", "label", "context", "data"];
+    assert_eq!(fields(&error), expected);
+    assert!(fixture.store.memory.is_empty());
+    assert!(fixture.events.all().is_empty());
+    // What was refused is nobody's to read in a log.
+    assert!(!format!("{error} {error:?}").contains("xxx"));
+}
+
+#[tokio::test]
+async fn r019_a_token_without_an_end_never_ends() {
+    let fixture = fixture();
+    let forever = || IssueOptions::default().access_ttl(None).refresh_ttl(None).absolute(None);
+    let login = issue(&fixture, forever()).await.unwrap();
+    assert!(login.refresh().is_none());
+    assert_eq!((login.expires_in(), login.refresh_expires_in()), (None, None));
+    assert_eq!(login.record().access_expires(), Timestamp::NEVER);
+    fixture.time.advance(36_500 * DAY);
+    let verified = fixture.tokens.verify(login.access().expose(), None).await.unwrap();
+    assert_eq!(verified.evidence().expires(), Timestamp::NEVER);
+    assert_eq!(fixture.tokens.purge(100).await.unwrap(), 0);
+    fixture.time.set(Timestamp::from_millis(i64::MAX - 1));
+    fixture.verify(login.access().expose()).await.unwrap();
+    assert_eq!(fixture.tokens.purge(100).await.unwrap(), 0);
+
+    // Under a ceiling it is a fault, not cut in silence.
+    let error =
+        issue(&fixture, IssueOptions::default().access_ttl(None).refresh_ttl(None)).await.unwrap_err();
+    assert_eq!(fields(&error), ["access_ttl"]);
+    // Nor can an access token outlive its refresh token.
+    let error = issue(&fixture, IssueOptions::default().access_ttl(None).absolute(None)).await.unwrap_err();
+    assert_eq!(fields(&error), ["access_ttl"]);
+}
+
+#[tokio::test]
+async fn r019_without_a_ceiling_refreshes_go_on_for_years() {
+    let fixture = fixture();
+    let mut login = issue(&fixture, IssueOptions::default().absolute(None)).await.unwrap();
+    for _ in 0..200 {
+        fixture.time.advance(6 * DAY);
+        login = fixture.refresh(&refresh_text(&login)).await.unwrap();
+        assert_eq!((login.expires_in(), login.refresh_expires_in()), (Some(DAY), Some(7 * DAY)));
+    }
+    fixture.time.advance(7 * DAY);
+    assert_eq!(fixture.refresh(&refresh_text(&login)).await.map(|_| ()), Err(Reason::Expired));
+}
+
+#[tokio::test]
+async fn r019_a_login_without_a_refresh_token_cannot_be_refreshed() {
+    let fixture = fixture();
+    let login = issue(&fixture, IssueOptions::default().refresh_ttl(None)).await.unwrap();
+    assert!(login.refresh().is_none() && login.refresh_expires_in().is_none());
+    // The access text is no refresh text, whatever it calls itself.
+    let text = login.access().expose();
+    for text in [text.to_owned(), text.replacen("_a", "_r", 1)] {
+        assert_eq!(fixture.refresh(&text).await.map(|_| ()), Err(Reason::Malformed));
+    }
+}
+
+#[test]
+fn r053_sliding_names_what_it_lacks() {
+    let faults = |policy: portcullis::token::TokenPolicyBuilder| {
+        let error = policy.build().unwrap_err();
+        error.faults().iter().map(|fault| fault.field()).collect::<Vec<_>>()
+    };
+    let builder = TokenPolicy::builder;
+    assert_eq!(faults(builder().sliding()), ["refresh_ttl"]);
+    assert_eq!(faults(builder().refresh_ttl(None).sliding_with_refresh()), ["refresh_ttl"]);
+    assert_eq!(faults(builder().refresh_ttl(None).absolute(None).sliding()), ["absolute"]);
+    let endless = builder().access_ttl(None).refresh_ttl(None).absolute(None).sliding();
+    assert_eq!(faults(endless), ["absolute", "access_ttl"]);
+    for interval in [None, Some(12 * secs(3600) + MILLI)] {
+        assert_eq!(faults(builder().refresh_ttl(None).sliding().touch_every(interval)), ["touch_every"]);
+    }
+    let everything = builder()
+        .brand("")
+        .older_brand("Ü")
+        .access_ttl(None)
+        .refresh_ttl(Some(Duration::ZERO))
+        .absolute(Some(secs(1)))
+        .sliding()
+        .touch_every(None)
+        .grace(secs(301))
+        .unconfirmed(DAY + MILLI)
+        .limit(LiveLimit::Refuse(0));
+    let expected = [
+        "brand",
+        "brand",
+        "refresh_ttl",
+        "access_ttl",
+        "access_ttl",
+        "access_ttl",
+        "refresh_ttl",
+        "touch_every",
+        "grace",
+        "unconfirmed",
+        "limit",
+    ];
+    assert_eq!(faults(everything), expected);
+    assert_eq!(faults(builder().limit(LiveLimit::EndOldest(0))), ["limit"]);
+}
+
+/// Two services in one process: no setting of the one reaches the other.
+#[tokio::test]
+async fn r053_differently_configured_services_do_not_disturb_each_other() {
+    let store = MemoryStore::new();
+    let policy = |brand: &str, ttl, hash| {
+        TokenPolicy::builder().brand(brand).access_ttl(Some(secs(ttl))).hash(hash).build().unwrap()
+    };
+    let one = TokenService::new(store.clone(), policy("one", 60, HashAlgorithm::Sha256));
+    let two = TokenService::new(store, policy("two", 600, HashAlgorithm::Sha512));
+    for _ in 0..3 {
+        let (mine, yours) = tokio::join!(
+            one.issue_for_header(Subject::local("ada"), IssueOptions::default()),
+            two.issue_for_header(Subject::local("ada"), IssueOptions::default()),
+        );
+        let (mine, yours) = (mine.unwrap(), yours.unwrap());
+        assert_eq!((mine.expires_in(), yours.expires_in()), (Some(secs(60)), Some(secs(600))));
+        one.verify(mine.access().expose(), None).await.unwrap();
+        two.verify(yours.access().expose(), None).await.unwrap();
+        assert!(one.verify(yours.access().expose(), None).await.is_err(), "another brand");
+        assert!(two.verify(mine.access().expose(), None).await.is_err(), "another brand");
+    }
+}
+
+// ===== data =====
+
+/// From where a login was used last, and how often it was.
+type LastUse = (String, u32);
+
+fn last_use(record: &LoginRecord) -> Option<LastUse> {
+    record.data().parse().unwrap()
+}
+
+#[tokio::test]
+async fn r024_typed_data_travels_through_issue_verify_refresh_and_rekey() {
+    for mode in [Mode::Now, Mode::Later] {
+        let fixture = fixture();
+        fixture.store.set(mode);
+        let noted: LastUse = ("192.0.2.1".to_owned(), 1);
+        let login = issue(&fixture, IssueOptions::default().data(&noted)).await.unwrap();
+        assert_eq!(last_use(login.record()).as_ref(), Some(&noted));
+        let verified = fixture.tokens.verify(login.access().expose(), None).await.unwrap();
+        assert_eq!(last_use(verified.record().unwrap()).as_ref(), Some(&noted));
+        let next = fixture.refresh(&refresh_text(&login)).await.unwrap();
+        assert_eq!(last_use(next.record()).as_ref(), Some(&noted));
+        let id = login.record().id();
+        let changed: LastUse = ("192.0.2.2".to_owned(), 2);
+        assert!(fixture.tokens.save_data(&id, 0, &changed).await.unwrap());
+        let rekeyed = fixture.tokens.rekey(&id).await.unwrap();
+        assert_eq!(last_use(rekeyed.record()).as_ref(), Some(&changed));
+        assert!(!format!("{:?} {:?}", login.record(), login.record().data()).contains("192.0.2"));
+    }
+}
+
+#[tokio::test]
+async fn r024_data_is_changed_by_compare_and_set_and_nothing_else_is() {
+    let fixture = fixture();
+    let login = issue(&fixture, IssueOptions::default().data(&1)).await.unwrap();
+    let id = login.record().id();
+    let read = async || fixture.store.record(&id).await;
+    assert_eq!(read().await.version(), 0);
+    assert!(fixture.tokens.save_data(&id, 0, &2).await.unwrap());
+    let saved = read().await;
+    assert!(!fixture.tokens.save_data(&id, 0, &3).await.unwrap(), "somebody was faster");
+    assert!(!fixture.tokens.save_data(&id, 2, &3).await.unwrap());
+    assert!(Arc::ptr_eq(&saved, &read().await), "something was written");
+    assert_eq!((saved.version(), saved.data().as_json()), (1, Some("2")));
+    assert_eq!((saved.generation(), saved.last_seen()), (0, START));
+
+    // Neither a use nor a refresh counts as a change, so a version that was read stays good.
+    fixture.time.advance(secs(2 * 3600));
+    fixture.verify(login.access().expose()).await.unwrap();
+    fixture.refresh(&refresh_text(&login)).await.unwrap();
+    assert_eq!(read().await.version(), 1);
+    assert!(fixture.tokens.save_data(&id, 1, &3).await.unwrap());
+
+    // What has ended, and what never was, is not changed.
+    fixture.tokens.revoke(&id).await.unwrap();
+    let revoked = read().await;
+    assert!(!fixture.tokens.save_data(&id, 2, &4).await.unwrap());
+    assert!(!fixture.tokens.update_data(&id, |data: Option<u32>| data.unwrap_or(0) + 1).await.unwrap());
+    assert!(Arc::ptr_eq(&revoked, &read().await));
+    let nobody = TokenId::parse("00000000000000000").unwrap();
+    assert!(!fixture.tokens.save_data(&nobody, 0, &4).await.unwrap());
+    assert!(!fixture.tokens.update_data(&nobody, |_: Option<u32>| 1).await.unwrap());
+    assert_eq!(fixture.store.memory.len(), 1);
+}
+
+/// Every task has read the same version before the first one writes, again and again.
+#[tokio::test]
+async fn r024_no_parallel_update_is_lost_over_a_slow_store() {
+    let fixture = Arc::new(fixture());
+    fixture.store.set(Mode::Later);
+    let id = fixture.login("ada").await.record().id();
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let fixture = Arc::clone(&fixture);
+            tokio::spawn(async move {
+                fixture.tokens.update_data(&id, |count: Option<u32>| count.unwrap_or(0) + 1).await
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.unwrap().unwrap());
+    }
+    let record = fixture.store.record(&id).await;
+    assert_eq!((record.data().as_json(), record.version()), (Some("50"), 50));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r024_no_parallel_update_is_lost_on_many_threads() {
+    let fixture = Arc::new(fixture());
+    let id = fixture.login("ada").await.record().id();
+    let start = Arc::new(Barrier::new(50));
+    let tasks: Vec<_> = (0..50)
+        .map(|_| {
+            let (fixture, start) = (Arc::clone(&fixture), Arc::clone(&start));
+            tokio::spawn(async move {
+                start.wait().await;
+                for _ in 0..20 {
+                    let add = |count: Option<u32>| count.unwrap_or(0) + 1;
+                    assert!(fixture.tokens.update_data(&id, add).await.unwrap());
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(fixture.store.record(&id).await.data().as_json(), Some("1000"));
+}
+
+#[tokio::test]
+async fn r024_bad_data_is_refused_and_changes_nothing() {
+    let fixture = fixture();
+    let id = issue(&fixture, IssueOptions::default().data(&"text")).await.unwrap().record().id();
+    let before = fixture.store.record(&id).await;
+    // Two of the bytes are the quotes.
+    let too_long = fixture.tokens.save_data(&id, 0, &"x".repeat(DATA_MAX - 1)).await.unwrap_err();
+    assert!(matches!(too_long, DataError::Json(JsonError::TooLong)), "{too_long:?}");
+    let wrong = fixture.tokens.update_data(&id, |number: Option<u32>| number.unwrap_or(0)).await.unwrap_err();
+    assert!(matches!(wrong, DataError::Json(JsonError::WrongType)), "{wrong:?}");
+    let unwritable = HashMap::from([((1, 2), 3)]);
+    let unwritable = fixture.tokens.save_data(&id, 0, &unwritable).await.unwrap_err();
+    assert!(matches!(unwritable, DataError::Json(JsonError::Unwritable)), "{unwritable:?}");
+    assert!(Arc::ptr_eq(&before, &fixture.store.record(&id).await));
+    assert!(fixture.tokens.save_data(&id, 0, &"x".repeat(DATA_MAX - 2)).await.unwrap());
+
+    fixture.store.set(Mode::Down);
+    let down = fixture.tokens.update_data(&id, |text: Option<String>| text.unwrap_or_default()).await;
+    assert!(matches!(down, Err(DataError::Store(_))), "{down:?}");
+}
+
+// ===== context =====
+
+#[tokio::test]
+async fn r025_a_context_is_read_leniently_or_strictly() {
+    let fixture = fixture();
+    let context = object(json!({ "device": "phone", "_data": 1, "_strict": true, "get": null, "": [] }));
+    let login = issue(&fixture, IssueOptions::default().context(context.clone())).await.unwrap();
+    let verified = fixture.tokens.verify(login.access().expose(), None).await.unwrap();
+    let read = verified.record().unwrap().context();
+    // No key is out of reach, whatever it is called.
+    for (key, value) in &context {
+        assert_eq!(read.get(key).as_ref(), Some(value), "{key}");
+    }
+    assert_eq!(read.to_object(), context);
+    assert_eq!(read.get("browser"), None);
+    assert_eq!(read.require::<String>("device").unwrap(), "phone");
+    assert_eq!(read.require::<String>("browser"), Err(JsonError::MissingKey));
+    assert_eq!(read.require::<u32>("device"), Err(JsonError::WrongType));
+
+    let empty = fixture.login("ada").await;
+    assert_eq!(empty.record().context().as_json(), "{}");
+    assert!(empty.record().context().to_object().is_empty());
+    assert_eq!(empty.record().context().get("device"), None);
+    assert_eq!(empty.record().context().require::<String>("device"), Err(JsonError::MissingKey));
+}
+
+#[tokio::test]
+async fn r025_what_is_no_object_is_no_context() {
+    let fixture = fixture();
+    for value in [json!([]), json!("text"), json!(1), json!(null), json!(true)] {
+        let error = issue(&fixture, IssueOptions::default().context_of(&value)).await.unwrap_err();
+        assert_eq!(fields(&error), ["context"], "{value}");
+    }
+    let typed = HashMap::from([("port".to_owned(), 443_u16)]);
+    let login = issue(&fixture, IssueOptions::default().context_of(&typed)).await.unwrap();
+    assert_eq!(login.record().context().parse::<HashMap<String, u16>>().unwrap(), typed);
+}
+
+#[tokio::test]
+async fn r025_a_context_is_bounded_to_the_byte() {
+    let fixture = fixture();
+    let of_length = |length: usize| {
+        // {"k":"…"}
+        IssueOptions::default().context(object(json!({ "k": "x".repeat(length - 8) })))
+    };
+    let login = issue(&fixture, of_length(CONTEXT_MAX)).await.unwrap();
+    assert_eq!(login.record().context().as_json().len(), CONTEXT_MAX);
+    assert_eq!(fields(&issue(&fixture, of_length(CONTEXT_MAX + 1)).await.unwrap_err()), ["context"]);
+}
+
+// ===== all of it =====
+
+#[tokio::test]
+async fn r034_a_refresh_carries_everything_over() {
+    let policy = TokenPolicy::builder().refresh_ttl(Some(7 * DAY)).build().unwrap();
+    let fixture = fixture_with(policy);
+    let options = IssueOptions::default()
+        .tenant("red")
+        .client("app")
+        .key_thumbprint("k1")
+        .label("phone")
+        .context(object(json!({ "ip": "192.0.2.1" })))
+        .data(&7)
+        .access_ttl(Some(secs(60)))
+        .refresh_ttl(Some(secs(600)))
+        .absolute(Some(secs(6_000)))
+        .browser_session();
+    let login =
+        fixture.tokens.issue_for_cookie(Subject::of("https://idp.test", "ada"), options).await.unwrap();
+    fixture.time.advance(secs(90));
+    let text = refresh_text(&login);
+    let request = RefreshRequest::new(&text, Channel::Cookie)
+        .with_tenant("red")
+        .with_client("app")
+        .with_key_thumbprint("k1");
+    let next = fixture.tokens.refresh(request).await.unwrap();
+    let (before, after) = (login.record(), next.record());
+    assert_eq!(before.id(), after.id());
+    assert_eq!(before.subject(), after.subject());
+    assert_eq!(before.channel(), after.channel());
+    assert_eq!(before.tenant(), after.tenant());
+    assert_eq!(before.client(), after.client());
+    assert_eq!(before.key_thumbprint(), after.key_thumbprint());
+    assert_eq!(before.label(), after.label());
+    assert_eq!(before.context().as_json(), after.context().as_json());
+    assert_eq!((before.data().as_json(), before.version()), (after.data().as_json(), after.version()));
+    assert_eq!((before.created(), before.absolute_expires()), (after.created(), after.absolute_expires()));
+    assert!(after.is_browser_session() && next.cookie_max_age().is_none());
+    assert_eq!((next.expires_in(), next.refresh_expires_in()), (Some(secs(60)), Some(secs(600))));
+    // And the record that rests says the same as the one that was handed out.
+    let rests = fixture.store.record(&before.id()).await;
+    assert_eq!((rests.generation(), rests.access_expires()), (1, after.access_expires()));
+    assert_eq!(rests.revoked().map(|end| end.reason()), None::<RevokeReason>);
+}

@@ -1,0 +1,94 @@
+//! Used refresh tokens that come back: which of them end a login, and what is left of it.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use portcullis::{
+    TokenPolicy, TokenService,
+    credential::Channel,
+    problem::Reason,
+    token::{Issued, RefreshRequest},
+};
+use tokio::task::yield_now;
+
+use crate::support::{Fixture, Mode, fixture, invalid, refresh_text, secs};
+
+async fn chain(fixture: &Fixture, length: usize, pause: Duration) -> Vec<Issued> {
+    let mut pairs = vec![fixture.login("ada").await];
+    while pairs.len() < length {
+        fixture.time.advance(pause);
+        pairs.push(fixture.refresh(&refresh_text(pairs.last().unwrap())).await.unwrap());
+    }
+    pairs
+}
+
+/// Whichever used token it is that comes back, nothing that the login ever had works afterwards.
+#[tokio::test]
+async fn sec_e02_a_reuse_ends_every_token_that_the_login_ever_had() {
+    for reused in 0..5 {
+        let fixture = fixture();
+        let (other, bystander) = (fixture.login("ada").await, fixture.login("bob").await);
+        let pairs = chain(&fixture, 6, secs(3600)).await;
+        fixture.verify(pairs[5].access().expose()).await.unwrap();
+        fixture.time.advance(secs(60));
+        assert_eq!(fixture.refresh(&refresh_text(&pairs[reused])).await.map(|_| ()), Err(Reason::Reuse));
+        for pair in &pairs {
+            assert!(fixture.verify(pair.access().expose()).await.is_err());
+            assert_eq!(fixture.refresh(&refresh_text(pair)).await.map(|_| ()), Err(Reason::Revoked));
+        }
+        for alive in [&other, &bystander] {
+            fixture.verify(alive.access().expose()).await.unwrap();
+            fixture.refresh(&refresh_text(alive)).await.unwrap();
+        }
+        assert_eq!(fixture.events.count("authn_token_reuse"), 1);
+    }
+}
+
+/// The window is the direct predecessor's alone.
+#[tokio::test]
+async fn sec_e03_a_grandparent_is_a_reuse_at_any_moment_of_the_window() {
+    for used in [false, true] {
+        for after in [0, 1, 9_999, 10_000, 14_999, 15_000, 3_600_000] {
+            let fixture = fixture();
+            let pairs = chain(&fixture, 3, Duration::ZERO).await;
+            if used {
+                fixture.verify(pairs[2].access().expose()).await.unwrap();
+            }
+            fixture.time.advance(Duration::from_millis(after));
+            let found = fixture.refresh(&refresh_text(&pairs[0])).await.map(|_| ());
+            assert_eq!(found, Err(Reason::Reuse), "{after} ms after the rotation");
+            assert!(fixture.verify(pairs[2].access().expose()).await.is_err());
+        }
+    }
+}
+
+/// Requests, reads and writes of two nodes in any order that the executor finds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sec_e04_fifty_refreshes_over_a_jittery_store_rotate_once() {
+    for round in 0..200_usize {
+        let fixture = Arc::new(fixture());
+        fixture.store.set(Mode::Later);
+        let login = fixture.login("ada").await;
+        let node =
+            TokenService::new(fixture.store.clone(), TokenPolicy::default()).clock(fixture.time.clock());
+        let tasks: Vec<_> = (0..50_usize)
+            .map(|number| {
+                let tokens = if number % 2 == 0 { fixture.tokens.clone() } else { node.clone() };
+                let text = refresh_text(&login);
+                tokio::spawn(async move {
+                    for _ in 0..(number * 7 + round) % 11 {
+                        yield_now().await;
+                    }
+                    invalid(tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await)
+                })
+            })
+            .collect();
+        let mut pairs = HashSet::new();
+        for task in tasks {
+            let issued = task.await.unwrap().unwrap();
+            pairs.insert((issued.access().expose().to_owned(), refresh_text(&issued)));
+        }
+        assert_eq!(pairs.len(), 1, "one successor for all");
+        let record = fixture.store.record(&login.record().id()).await;
+        assert_eq!((record.generation(), record.revoked()), (1, None));
+    }
+}
