@@ -249,8 +249,8 @@ async fn r047_a_logout_needs_the_secret_and_works_after_the_end() {
     for forged in [
         String::new(),
         "pc_a".to_owned(),
-        refresh_text(&login),
         format!("{}{}", &text[..21], &other.access().expose()[21..]),
+        format!("{}{}", &refresh_text(&login)[..21], &refresh_text(&other)[21..]),
     ] {
         assert!(!out(forged, Channel::Header).await);
     }

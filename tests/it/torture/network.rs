@@ -39,8 +39,6 @@ pub(super) enum Manners {
     /// An answer is stored only where the token that was presented still is; on 401 the stored one is tried first,
     /// if it is another. Requests arrive at once, answers may be late.
     Shared,
-    /// The same, but requests may be late too; so a pair that is younger than a minute is left as it is.
-    Patient,
     /// Every answer is stored, and 401 is the end.
     Blind,
 }
@@ -88,8 +86,6 @@ pub(super) struct Network {
     pub(super) counts: Counts,
     pub(super) random: Random,
     pub(super) storage: Stored,
-    /// When the storage changed last.
-    stored_at: i64,
     manners: Manners,
     now: i64,
     queue: BinaryHeap<Reverse<(i64, usize)>>,
@@ -121,7 +117,6 @@ impl Network {
             counts,
             random: Random(seed),
             storage: Stored::of(&first),
-            stored_at: -HOUR,
             manners,
             now: 0,
             queue: BinaryHeap::new(),
@@ -169,31 +164,17 @@ impl Network {
 
     /// A tab presents what the storage holds at that moment.
     fn wakes(&mut self, tab: usize) {
-        let patient = self.manners == Manners::Patient;
-        if patient && self.now < self.stored_at + MINUTE {
-            let pause = MINUTE + self.random.below(MINUTE);
-            self.plan(pause, Happening::Wakes(tab));
-            return;
-        }
         let node = self.random.below(2) as usize;
-        let (mut there, mut back) = (0, Some(self.random.below(300)));
-        if patient {
-            there = self.random.below(300);
-        }
+        let mut back = Some(self.random.below(300));
         let luck = self.random.below(100);
         if luck < 2 {
             back = None;
         } else if luck < 12 {
             self.report.late += 1;
-            let delay = self.random.below(30 * SECOND);
-            if patient {
-                // Up to eight of the thirty seconds on the way there.
-                there = self.random.below(delay.min(8 * SECOND) + 1);
-            }
-            back = Some(delay - there);
+            back = Some(self.random.below(30 * SECOND));
         }
         let presented = self.storage.clone();
-        self.plan(there, Happening::Arrives { tab, node, presented, back });
+        self.plan(0, Happening::Arrives { tab, node, presented, back });
     }
 
     fn arrives(&mut self, tab: usize, node: usize, presented: Stored, back: Option<i64>) {
@@ -243,7 +224,6 @@ impl Network {
         match answer {
             Ok(pair) if unchanged || self.manners == Manners::Blind => {
                 self.storage = pair;
-                self.stored_at = self.now;
                 // It is used at once: from here on the predecessor is of no more use to anybody honest.
                 let node = self.random.below(2) as usize;
                 let used = self.verify(node, &self.storage.access);
@@ -269,7 +249,6 @@ impl Network {
         if ended {
             let fresh = login(&self.nodes[0].1);
             self.storage = Stored::of(&fresh);
-            self.stored_at = self.now;
             self.given = vec![fresh];
         }
     }
