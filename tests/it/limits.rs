@@ -244,8 +244,8 @@ async fn sec_e10_the_same_id_of_another_issuer_is_another_user() {
         assert_eq!(listed.len(), 1);
         assert_eq!(listed[0].id(), login.record().id());
     }
-    for place in 0..subjects.len() {
-        assert_eq!(fixture.tokens.revoke_subject(&subjects[place]).await.unwrap(), 1);
+    for (place, subject) in subjects.iter().enumerate() {
+        assert_eq!(fixture.tokens.revoke_subject(subject).await.unwrap(), 1);
         for (other, login) in logins.iter().enumerate() {
             assert_eq!(fixture.verify(login.access().expose()).await.is_ok(), other > place);
         }

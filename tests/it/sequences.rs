@@ -34,7 +34,7 @@ enum Step {
     /// With a version so many behind.
     SaveData(usize, u64),
     Wait(u64),
-    StepBack(u64),
+    ClockBack(u64),
     Purge,
 }
 
@@ -56,7 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::RevokeEveryone),
         2 => (login(), 0..2_u64).prop_map(|(login, behind)| Step::SaveData(login, behind)),
         6 => seconds().prop_map(Step::Wait),
-        1 => seconds().prop_map(Step::StepBack),
+        1 => seconds().prop_map(Step::ClockBack),
         1 => Just(Step::Purge),
     ];
     proptest::collection::vec(step, 1..70)
@@ -140,7 +140,7 @@ impl World {
         match step {
             Step::Login(number) => self.log_in(*number),
             Step::Wait(seconds) => self.time.advance(secs(*seconds)),
-            Step::StepBack(seconds) => self.time.set(self.time.now().minus(secs(*seconds))),
+            Step::ClockBack(seconds) => self.time.set(self.time.now().minus(secs(*seconds))),
             Step::Purge => {
                 now(self.tokens.purge(100)).unwrap();
             }
@@ -200,7 +200,7 @@ impl World {
         self.logins.push(login);
     }
 
-    fn verify(&mut self, login: usize, back: usize) {
+    fn verify(&self, login: usize, back: usize) {
         let pairs = &self.logins[login].pairs;
         let issued = pairs[pairs.len() - 1 - back.min(pairs.len() - 1)].1.clone();
         let before = self.record(login);

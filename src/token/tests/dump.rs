@@ -68,7 +68,7 @@ fn forms(token: &str) -> Vec<Vec<u8>> {
         _ => &token[27..70],
     };
     let mut forms = Vec::new();
-    let tag = (token.as_bytes()[3] == b'r').then(|| token[70..92].as_bytes());
+    let tag = (token.as_bytes()[3] == b'r').then(|| &token.as_bytes()[70..92]);
     for plain in [token.as_bytes(), secret.as_bytes(), &decoded(secret)].into_iter().chain(tag) {
         forms.push(plain.to_vec());
         forms.push(data_encoding::HEXLOWER.encode(plain).into_bytes());

@@ -229,15 +229,14 @@ impl Network {
                 let used = self.verify(node, &self.storage.access);
                 assert!(self.manners == Manners::Blind || used != Err(Reason::Revoked));
             }
-            // Somebody has stored another pair meanwhile: that one counts.
-            Ok(_) => {}
             Err(()) if !unchanged && self.manners != Manners::Blind => {
                 self.plan(0, Happening::Wakes(tab));
                 return;
             }
-            // Another tab may have logged in again meanwhile: then this one was logged out with it.
             Err(()) if unchanged => self.log_in_again(),
-            Err(()) => {}
+            // Somebody has stored another pair meanwhile: that one counts. Or another tab has logged in again: then
+            // this one was logged out with it.
+            Ok(_) | Err(()) => {}
         }
         let pause = MINUTE + self.random.below(19 * MINUTE);
         self.plan(pause, Happening::Wakes(tab));
