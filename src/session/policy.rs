@@ -8,7 +8,7 @@ use crate::{
     csrf::CsrfPolicy,
     error::{ConfigError, Faults},
     problem::Challenges,
-    settings::{self, Description},
+    settings::Description,
     store::{HashAlgorithm, LiveLimit},
     token::{TokenPolicy, TokenPolicyBuilder, TouchMode},
 };
@@ -228,9 +228,9 @@ impl SessionPolicyBuilder {
     /// Takes settings that came as text; those that are not there stay as they are. The names are those of
     /// [`SessionPolicy::describe`].
     #[cfg(feature = "config")]
-    pub fn settings(mut self, settings: settings::Settings) -> Self {
+    pub fn settings(mut self, settings: crate::settings::Settings) -> Self {
         let mut faults = std::mem::take(&mut self.faults);
-        let mut read = settings::Reader::new(settings, &mut faults);
+        let mut read = crate::settings::Reader::new(settings, &mut faults);
         if let Some(idle) = read.span("idle") {
             self.idle = idle;
         }
@@ -305,4 +305,4 @@ fn derived_interval(idle: Duration) -> Duration {
 }
 
 #[cfg(feature = "config")]
-settings::deserialize_builder!(SessionPolicyBuilder, SessionPolicy::builder());
+crate::settings::deserialize_builder!(SessionPolicyBuilder, SessionPolicy::builder());
