@@ -6,6 +6,10 @@
 //!    can be repeated.
 //! 3. A used refresh token that comes back when no honest client would still repeat it revokes its login.
 //! 4. Invalid and "could not check" stay apart everywhere, and an invalid token changes nothing.
+//! 5. A use is noted once in a while, beside the request; where the policy says so, it extends the token, never
+//!    past the absolute end and never back.
+//! 6. A limit of live logins is exact, because it is held in the step that adds the login.
+//! 7. A change of privileges or credentials gives the login new secrets, and makes the old ones powerless.
 //!
 //! What this defends against is written in [the security notes](crate::docs::security).
 //!
