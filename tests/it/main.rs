@@ -7,6 +7,7 @@ mod arrows;
 mod audit;
 mod cookies;
 mod devices;
+mod environment;
 mod events;
 mod extractors;
 mod features;
