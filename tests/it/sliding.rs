@@ -1,6 +1,6 @@
 //! Sessions that live longer because they are used.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use portcullis::{
     TokenPolicy, TokenService,
@@ -12,7 +12,7 @@ use portcullis::{
 };
 use tokio::{sync::Barrier, task::yield_now};
 
-use crate::support::{Fixture, Mode, START, fixture_with, invalid};
+use crate::support::{Fixture, Mode, START, fixture_with, invalid, refresh_text};
 
 const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -142,6 +142,42 @@ async fn r041_plain_sliding_moves_no_refresh_end_and_stops_there() {
     }
     fixture.time.advance(30 * MINUTE);
     assert!(sliding.verify(login.access().expose(), None).await.is_err());
+}
+
+/// The answer to a slow request, settled after the login has moved on: its cookie would bring the old text back.
+#[tokio::test]
+async fn r041_a_renewal_that_was_overtaken_is_no_longer_current() {
+    type Overtake = for<'a> fn(&'a Fixture, &'a Issued) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+    let overtakes: [(Overtake, bool); 6] = [
+        (|_, _| Box::pin(async {}), true),
+        (
+            |fixture, login| Box::pin(async { drop(fixture.refresh(&refresh_text(login)).await.unwrap()) }),
+            false,
+        ),
+        (
+            |fixture, login| {
+                Box::pin(async { drop(fixture.tokens.rekey(&login.record().id()).await.unwrap()) })
+            },
+            false,
+        ),
+        (
+            |fixture, login| Box::pin(async { fixture.tokens.revoke(&login.record().id()).await.unwrap() }),
+            false,
+        ),
+        (|fixture, _| Box::pin(async { fixture.store.set(Mode::NextEpoch) }), false),
+        (|fixture, _| Box::pin(async { fixture.store.set(Mode::DownLater) }), false),
+    ];
+    for (overtake, current) in overtakes {
+        let fixture = fixture_with(
+            TokenPolicy::builder().sliding_with_refresh().absolute(Some(9 * DAY)).build().unwrap(),
+        );
+        let login = fixture.login("ada").await;
+        fixture.time.advance(2 * HOUR);
+        let verified = open(&fixture, &login).await.unwrap();
+        let renewal = verified.renewal().expect("extended");
+        overtake(&fixture, &login).await;
+        assert_eq!(renewal.is_current().wait().await, current);
+    }
 }
 
 #[tokio::test]

@@ -158,6 +158,10 @@ async fn sec_d08_a_disabled_user_is_out_with_every_token_at_once() {
     roster.remove("ada");
     for login in [&fresh, &logins[1]] {
         assert_eq!(role(&tokens, login).await, Err(Reason::InactiveUser));
+        let rekeyed = tokens.rekey(&login.record().id()).await;
+        assert_eq!(invalid(rekeyed).map(|_| ()), Err(Reason::InactiveUser));
+        let changed = tokens.change_credentials(&login.record().id()).await;
+        assert_eq!(invalid(changed).map(|_| ()), Err(Reason::InactiveUser));
     }
     assert!(refresh(&tokens, &fresh).await.is_err());
     let text = refresh_text(&logins[1]);
@@ -312,12 +316,15 @@ fn evidence_of(login: &Issued) -> Evidence {
 async fn sec_d08_a_watch_ends_within_thirty_seconds_of_an_end_elsewhere() {
     let node = paused();
     let login = node.login().await;
-    let watch = node.watch(&login).await;
+    let mut watch = node.watch(&login).await;
+    // It has looked once and waits.
+    assert!(timeout(secs(1), &mut watch).await.is_err());
     node.elsewhere.revoke(&login.record().id()).await.unwrap();
     assert_eq!(ends_within(watch, 31).await, Ended::Revoked);
 
     let login = node.login().await;
-    let watch = node.watch(&login).await;
+    let mut watch = node.watch(&login).await;
+    assert!(timeout(secs(1), &mut watch).await.is_err());
     node.roster.remove("ada");
     assert_eq!(ends_within(watch, 31).await, Ended::Revoked);
 }

@@ -231,7 +231,24 @@ async fn no_end_moves_back_and_never_stays_never() {
     assert_eq!(found().await.refresh_expires, Timestamp::NEVER);
     assert!(store.rotate(&id, rotation(&found().await, time.now())).await.unwrap());
     assert_eq!(found().await.refresh_expires, Timestamp::NEVER);
+    // A node whose clock is behind.
+    let earlier = Rotation { refresh_expires: time.now(), ..rotation(&found().await, time.now()) };
+    assert!(store.rotate(&id, earlier).await.unwrap());
+    assert_eq!(found().await.refresh_expires, Timestamp::NEVER);
     forever.rekey(&id).await.unwrap();
     assert_eq!(found().await.access_expires, Timestamp::NEVER);
     assert_eq!(purge(&store, Timestamp::from_millis(i64::MAX - 1)).await, 0);
+}
+
+/// Between the raised epoch and the mark, a login is dead all the same: it takes nobody's place.
+#[tokio::test]
+async fn a_login_of_another_epoch_does_not_count_towards_a_limit() {
+    let (store, time, tokens) = service(10);
+    let id = login(&tokens, "a").await.unwrap();
+    let one = TokenPolicy::builder().limit(LiveLimit::Refuse(1)).build().unwrap();
+    let one = TokenService::new(store.clone(), one).clock(time.clock());
+    assert_eq!(login(&one, "a").await, Err(IssueErrorKind::LimitReached));
+    store.0.rows.pin().get(&id).unwrap().subject.raise_epoch();
+    login(&one, "a").await.unwrap();
+    assert_eq!(login(&one, "a").await, Err(IssueErrorKind::LimitReached));
 }

@@ -14,7 +14,7 @@ use portcullis::{
 };
 
 use super::{Operation, Outcome, Run, ada, every_order, pair, policy};
-use crate::support::{refresh_text, secs};
+use crate::support::refresh_text;
 
 /// The current refresh token.
 const REFRESH: Operation = Operation("refresh", |world| {
@@ -207,7 +207,7 @@ fn r022_a_single_login_that_meets_anything_is_the_only_one_left() {
     let single = TokenPolicy::builder()
         .sliding_with_refresh()
         .touch_mode(TouchMode::Inline)
-        .touch_every(Some(secs(5)))
+        .touch_every(Some(Duration::ZERO))
         .limit(LiveLimit::EndOldest(1))
         .keep_for_audit(Duration::MAX)
         .build()

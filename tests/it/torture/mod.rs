@@ -66,6 +66,31 @@ fn r202_torture_a_request_that_two_rotations_overtake_ends_the_login() {
     assert_eq!((network.counts.reuse(), network.live_logins()), (1, 0));
 }
 
+/// Nor this: the answer of a rotation is lost, the computer sleeps for an hour, and two tabs wake at once with the
+/// same token. The first one gets the pair and uses it before the request of the second one arrives. The window of
+/// ten seconds began with the rotation, and use ends the longer one at once.
+#[test]
+fn r202_torture_the_second_of_two_tabs_that_wake_after_a_lost_answer_ends_the_login() {
+    let mut network = Network::new(1, 0, Manners::Shared);
+    let stored = network.storage.refresh.clone();
+    network.refresh(0, &stored).unwrap();
+    network.set_time(60 * 60 * 1_000);
+    let first = network.refresh(0, &stored).expect("the lost answer once more");
+    network.verify(0, &first.access).unwrap();
+    network.set_time(network.now() + 300);
+    assert!(network.refresh(0, &stored).is_err());
+    assert_eq!((network.counts.reuse(), network.live_logins()), (1, 0));
+
+    // Had it arrived before the first use, it would have got the same pair.
+    let mut network = Network::new(1, 0, Manners::Shared);
+    let stored = network.storage.refresh.clone();
+    network.refresh(0, &stored).unwrap();
+    network.set_time(60 * 60 * 1_000);
+    let first = network.refresh(0, &stored).unwrap();
+    assert_eq!(network.refresh(0, &stored).unwrap(), first);
+    assert_eq!((network.counts.reuse(), network.live_logins()), (0, 1));
+}
+
 /// The same seed is the same story, so that a failure can be looked at.
 #[test]
 fn torture_repeats_itself() {
