@@ -30,6 +30,7 @@ pub mod store;
 pub mod verify;
 
 // Level 2: what knows credentials.
+pub mod pipeline;
 pub mod session;
 pub mod throttle;
 pub mod token;
@@ -55,7 +56,8 @@ pub use self::axum::Require;
 pub use self::metrics::Metrics;
 pub use identity::Auth;
 pub use inbound::AuthLayer;
-pub use outbound::{BodyTokenFetcher, TokenInjectLayer, TokenPipeline};
+pub use outbound::TokenInjectLayer;
+pub use pipeline::{BodyTokenFetcher, TokenPipeline};
 pub use session::{Session, SessionLayer, SessionPolicy, Sessions};
 pub use store::MemoryStore;
 pub use token::{TokenPolicy, TokenService};

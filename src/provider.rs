@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{Extensions, HeaderName, HeaderValue, StatusCode};
 
 use crate::{error::BoxError, maybe_ready::MaybeReady};
 
@@ -25,13 +25,20 @@ pub struct Lease {
     accepted: AtomicBool,
 }
 
+/// What a request asks of its token.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    extensions: &'a Extensions,
+    repeatable: bool,
+}
+
 /// Has tokens.
 pub trait TokenProvider: Send + Sync + 'static {
     /// The header that carries them.
     fn header(&self) -> &HeaderName;
 
     /// A token to send now.
-    fn lease(&self) -> MaybeReady<Result<Arc<Lease>, TokenError>>;
+    fn lease(&self, ask: &Ask<'_>) -> MaybeReady<Result<Arc<Lease>, TokenError>>;
 
     /// After a 401 for `rejected`: a lease of a later generation with another text, or `None` if there is none
     /// worth sending.
@@ -111,6 +118,32 @@ impl Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+// ===== impl Ask =====
+
+impl<'a> Ask<'a> {
+    /// What a request with these extensions asks, if it can be sent again after a 401.
+    pub fn new(extensions: &'a Extensions) -> Self {
+        Self { extensions, repeatable: true }
+    }
+
+    /// The request cannot be sent again: its token should have some life left, for nothing will mend a 401.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.repeatable = false;
+        self
+    }
+
+    /// The request's extensions: on whose behalf it goes out, and what else its sender has noted.
+    pub fn extensions(&self) -> &'a Extensions {
+        self.extensions
+    }
+
+    /// Whether the request can be sent again after a 401.
+    pub fn is_repeatable(&self) -> bool {
+        self.repeatable
     }
 }
 

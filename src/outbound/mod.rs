@@ -1,4 +1,4 @@
-//! With which token requests go out: pipelines that fetch tokens, and a layer that attaches them.
+//! With which token requests go out: a layer that attaches tokens.
 //!
 //! 1. A request to an origin that is not allowed passes untouched, without a token.
 //! 2. A fresh token is attached without a lock and without I/O. Otherwise one fetch serves all who wait;
@@ -20,7 +20,7 @@
 //! use portcullis::{
 //!     TokenInjectLayer, TokenPipeline,
 //!     http_client::HttpClient,
-//!     outbound::BodyTokenFetcher,
+//!     pipeline::BodyTokenFetcher,
 //! };
 //! use tower::{ServiceBuilder, service_fn};
 //!
@@ -47,33 +47,16 @@
 //! # }
 //! ```
 
-mod answer;
 mod attempt;
 mod error;
-mod fetch;
-mod fetch_body;
-mod fetch_header;
-mod fetch_http;
-mod flight;
 mod future;
 mod layer;
-mod pipeline;
 mod replay;
 mod rules;
 mod service;
-mod slot;
-mod step;
-mod token;
 
-pub use answer::Lifetime;
 pub use error::InjectError;
-pub use fetch::{Fetch, TokenFetcher};
-pub use fetch_body::{BodyTokenFetcher, FromBody};
-pub use fetch_header::{FromHeader, HeaderTokenFetcher};
-pub use fetch_http::{HttpTokenFetcher, ReadToken};
 pub use future::ResponseFuture;
 pub use layer::{TokenInjectLayer, TokenInjectLayerBuilder};
-pub use pipeline::{PipelineProvider, TokenPipeline, TokenPipelineBuilder};
 pub use replay::{Cloned, EmptyOnly, Never, Replay};
 pub use service::TokenInject;
-pub use token::AccessToken;

@@ -17,7 +17,7 @@ use super::{
     replay::{EmptyOnly, Replay},
     rules::Rules,
 };
-use crate::{error::BoxError, maybe_ready::MaybeReady};
+use crate::{error::BoxError, maybe_ready::MaybeReady, provider::Ask};
 
 /// Attaches a token to every request for an allowed origin. See the [module docs](super).
 #[derive(Clone)]
@@ -70,7 +70,7 @@ where
         if !self.rules.apply_to(&request) {
             return ResponseFuture::sent(self.inner.call(request), None);
         }
-        match self.rules.provider.lease() {
+        match self.rules.provider.lease(&Ask::new(request.extensions())) {
             MaybeReady::Now(Ok(lease)) => {
                 let again = save(&self.inner, &self.replay, &mut request);
                 self.rules.attach(request.headers_mut(), &lease);

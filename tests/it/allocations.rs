@@ -10,11 +10,14 @@ use portcullis::{
     TokenInjectLayer,
     maybe_ready::MaybeReady,
     outbound::Never,
-    provider::{Lease, TokenError, TokenProvider},
+    provider::{Ask, Lease, TokenError, TokenProvider},
 };
 use tower::{Layer, Service, service_fn};
 
-use crate::support::{Body, bearer, fixture, request};
+use crate::{
+    idp::Leased,
+    support::{Body, bearer, fixture, request},
+};
 
 /// Allocations of one call, building the request not counted.
 fn allocations<S, B>(service: &mut S, make: impl Fn() -> Request<B>) -> u64
@@ -63,7 +66,7 @@ impl TokenProvider for Warm {
         &self.0
     }
 
-    fn lease(&self) -> MaybeReady<Result<Arc<Lease>, TokenError>> {
+    fn lease(&self, _ask: &Ask<'_>) -> MaybeReady<Result<Arc<Lease>, TokenError>> {
         MaybeReady::Now(Ok(Arc::clone(&self.1)))
     }
 
@@ -97,7 +100,7 @@ fn a_warm_outbound_lease_allocates_for_its_header_only() {
 async fn a_warm_pipeline_adds_nothing_and_an_armed_replay_one_box() {
     let idp = crate::idp::Idp::counting();
     let provider = idp.pipeline().step(crate::idp::step("only")).build().unwrap().provider();
-    provider.lease().wait().await.unwrap();
+    provider.leased().await.unwrap();
     let layer = || TokenInjectLayer::new(provider.clone()).allow_origin("https://api.test");
     let make = || Request::get("https://api.test/").body(Body::default()).unwrap();
     let off = allocations(&mut layer().replay(Never).build().unwrap().layer(inner()), make);

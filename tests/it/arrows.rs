@@ -33,7 +33,7 @@ const LEVELS: [&[&str]; 6] = [
         "text",
     ],
     &["http_client", "provider", "store", "verify"],
-    &["session", "throttle", "token"],
+    &["pipeline", "session", "throttle", "token"],
     &["flow"],
     &["inbound", "outbound"],
     &["axum", "metrics"],

@@ -13,12 +13,12 @@ use portcullis::{
     TokenPipeline,
     clock::PausedClock,
     http_client::HttpClient,
-    provider::{TokenError, TokenErrorKind, TokenProvider},
+    provider::{TokenError, TokenErrorKind},
 };
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    idp::{Idp, Reply, status, step, token},
+    idp::{Idp, Leased, Reply, status, step, token},
     support::{START, secs},
 };
 
@@ -72,13 +72,13 @@ async fn check(what: &str, kind: TokenErrorKind, answer: impl Fn() -> Reply + Se
     let provider = idp.pipeline().step(app).step(user).build().unwrap().provider();
 
     let clock = PausedClock::starting_at(START);
-    let error = provider.lease().wait().await.expect_err(what);
+    let error = provider.leased().await.expect_err(what);
     assert!(clock.now().since(START) <= secs(30), "{what}: within the deadline");
     assert_eq!((error.kind(), error.step()), (kind, Some("user")), "{what}");
     let text = whole_text(&error);
     assert!(text.contains("user") && !text.contains("planted"), "{what}: {text}");
 
-    let lease = provider.lease().wait().await.expect("the next call is fine");
+    let lease = provider.leased().await.expect("the next call is fine");
     assert_eq!(lease.value(), "Bearer planted-user-2", "{what}: nothing bad was kept");
     assert!(lease.value().is_sensitive());
     assert_eq!(idp.names(), ["app", "user", "user"], "{what}");
@@ -135,7 +135,7 @@ async fn r099_the_deadline_is_thirty_seconds_unless_set() {
         let builder = idp.pipeline().step(step("only"));
         let builder = if let Some(timeout) = timeout { builder.fetch_timeout(timeout) } else { builder };
         let clock = PausedClock::starting_at(START);
-        let error = builder.build().unwrap().provider().lease().wait().await.unwrap_err();
+        let error = builder.build().unwrap().provider().leased().await.unwrap_err();
         assert_eq!((error.kind(), clock.now().since(START)), (TokenErrorKind::Timeout, secs(expected)));
     }
 }
@@ -147,16 +147,16 @@ async fn r099_a_fetcher_that_panics_is_an_error_to_all_who_wait() {
         _ => Reply::Json(token("fine")),
     });
     let provider = idp.pipeline().step(step("only")).build().unwrap().provider();
-    let error = provider.lease().wait().await.unwrap_err();
+    let error = provider.leased().await.unwrap_err();
     assert_eq!((error.kind(), error.step()), (TokenErrorKind::Panicked, Some("only")));
-    assert_eq!(provider.lease().wait().await.unwrap().value(), "Bearer fine");
+    assert_eq!(provider.leased().await.unwrap().value(), "Bearer fine");
 }
 
 #[test]
 fn r099_without_a_runtime_it_says_so_and_a_runtime_may_come_later() {
     let idp = Idp::counting();
     let pipeline = TokenPipeline::builder("test").http(idp.client()).step(step("only")).build().unwrap();
-    let lease = || pipeline.provider().lease().wait();
+    let lease = || pipeline.provider().leased();
     let error = lease().now_or_never().expect("nothing to wait for").unwrap_err();
     assert_eq!((error.kind(), error.step()), (TokenErrorKind::NoRuntime, Some("only")));
     // The future is made here and run there.
@@ -186,7 +186,7 @@ async fn r099_a_body_that_stalls_meets_the_deadline_too() {
         HttpClient::new(tower::service_fn(|_| async { Ok::<_, io::Error>(http::Response::new(Stalled)) }));
     let provider = TokenPipeline::builder("test").http(http).step(step("only")).build().unwrap().provider();
     let clock = PausedClock::starting_at(START);
-    let error = provider.lease().wait().await.unwrap_err();
+    let error = provider.leased().await.unwrap_err();
     assert_eq!((error.kind(), clock.now().since(START)), (TokenErrorKind::Timeout, secs(30)));
 }
 
@@ -212,7 +212,7 @@ fn sec_k07_a_fetch_does_not_die_with_the_runtime_of_one_caller() {
         let first = runtime();
         // One poll starts the fetch; a turn of the runtime begins it.
         first.block_on(async {
-            let mut lease = Box::pin(provider.lease().wait());
+            let mut lease = Box::pin(provider.leased());
             assert!(lease.as_mut().now_or_never().is_none());
             if begun {
                 tokio::task::yield_now().await;
@@ -220,16 +220,16 @@ fn sec_k07_a_fetch_does_not_die_with_the_runtime_of_one_caller() {
         });
         assert_eq!(idp.names().len(), usize::from(begun));
         // Outside a runtime it is an error also while that fetch is under way.
-        let outside = provider.lease().wait().now_or_never().expect("nothing to wait for").unwrap_err();
+        let outside = provider.leased().now_or_never().expect("nothing to wait for").unwrap_err();
         assert_eq!(outside.kind(), TokenErrorKind::NoRuntime);
         hangs.store(false, Ordering::SeqCst);
         let second = runtime();
         if ended {
             drop(first);
         } else {
-            let error = second.block_on(provider.lease().wait()).unwrap_err();
+            let error = second.block_on(provider.leased()).unwrap_err();
             assert_eq!(error.kind(), TokenErrorKind::Timeout);
         }
-        assert_eq!(second.block_on(provider.lease().wait()).unwrap().value(), "Bearer t");
+        assert_eq!(second.block_on(provider.leased()).unwrap().value(), "Bearer t");
     }
 }

@@ -7,11 +7,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use portcullis::{
-    BodyTokenFetcher, TokenPipeline, clock::PausedClock, http_client::HttpClient,
-    outbound::TokenPipelineBuilder,
+    BodyTokenFetcher, TokenPipeline,
+    clock::PausedClock,
+    http_client::HttpClient,
+    pipeline::TokenPipelineBuilder,
+    provider::{Ask, Lease, TokenError, TokenProvider},
 };
 use tower::service_fn;
 
@@ -118,3 +121,12 @@ pub(crate) fn status(status: u16, body: &str) -> Reply {
 pub(crate) fn step(name: &str) -> BodyTokenFetcher {
     BodyTokenFetcher::post(name, format!("https://idp.test/v1/{name}"))
 }
+
+/// A lease as a request without extensions gets it.
+pub(crate) trait Leased: TokenProvider {
+    fn leased(&self) -> impl Future<Output = Result<Arc<Lease>, TokenError>> + Send + use<Self> {
+        self.lease(&Ask::new(&Extensions::new())).wait()
+    }
+}
+
+impl<P: TokenProvider> Leased for P {}

@@ -14,13 +14,14 @@ use portcullis::{
     TokenInjectLayer, TokenPipeline,
     clock::PausedClock,
     http_client::HttpClient,
-    outbound::{Cloned, InjectError, Never, PipelineProvider, Replay, TokenInjectLayerBuilder},
+    outbound::{Cloned, InjectError, Never, Replay, TokenInjectLayerBuilder},
+    pipeline::PipelineProvider,
     provider::{TokenErrorKind, TokenProvider},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
-    idp::{Idp, Reply, status, step, token},
+    idp::{Idp, Leased, Reply, status, step, token},
     support::{Body, START, secs},
 };
 
@@ -329,7 +330,7 @@ async fn r110_a_late_401_does_not_throw_a_fresh_parent_away() {
     });
     let builder = idp.pipeline().step(step("app")).step(step("user").header_from("x-app", "app"));
     let provider = builder.refresh_from("app").build().unwrap().provider();
-    let rejected = provider.lease().wait().await.unwrap();
+    let rejected = provider.leased().await.unwrap();
     assert!(provider.newer_than(&rejected).wait().await.is_err());
     assert_eq!(idp.names(), ["app", "user", "app", "user"]);
     let newer = provider.newer_than(&rejected).wait().await.unwrap().unwrap();
@@ -343,7 +344,7 @@ async fn r118_threads_that_reject_one_generation_share_one_fetch() {
     let idp = Idp::counting();
     let pipeline = TokenPipeline::builder("threads").http(idp.client()).step(step("only"));
     let provider = pipeline.rejection_cooldown(Duration::ZERO).build().unwrap().provider();
-    let mut lease = provider.lease().wait().await.unwrap();
+    let mut lease = provider.leased().await.unwrap();
     for round in 2..=300 {
         let barrier = Arc::new(tokio::sync::Barrier::new(8));
         let tasks: Vec<_> = (0..8)

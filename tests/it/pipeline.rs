@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
+use http::Extensions;
 use portcullis::{
     TokenPipeline,
     clock::PausedClock,
     maybe_ready::MaybeReady,
-    outbound::{BodyTokenFetcher, HeaderTokenFetcher, Lifetime, PipelineProvider},
-    provider::{TokenError, TokenErrorKind, TokenProvider},
+    pipeline::{BodyTokenFetcher, HeaderTokenFetcher, Lifetime, PipelineProvider},
+    provider::{Ask, TokenError, TokenErrorKind, TokenProvider},
 };
 
 use crate::{
-    idp::{Idp, Reply, status, step, token},
+    idp::{Idp, Leased, Reply, status, step, token},
     support::{START, secs},
 };
 
 async fn lease(provider: &PipelineProvider) -> Result<String, TokenError> {
-    provider.lease().wait().await.map(|lease| lease.value().to_str().unwrap().to_owned())
+    provider.leased().await.map(|lease| lease.value().to_str().unwrap().to_owned())
 }
 
 fn minutes(minutes: u64) -> Duration {
@@ -250,7 +251,7 @@ async fn sec_k07_dropping_every_caller_neither_stops_nor_spoils_the_fetch() {
     tokio::time::sleep(secs(1)).await;
     // Nobody waits any more, and the fetch goes on all the same: its token is there when somebody comes.
     tokio::time::sleep(secs(10)).await;
-    let found = provider.lease();
+    let found = provider.lease(&Ask::new(&Extensions::new()));
     assert!(matches!(&found, MaybeReady::Now(Ok(lease)) if lease.value() == "Bearer t1"), "{found:?}");
     assert_eq!(idp.names().len(), 1);
 }
@@ -258,7 +259,7 @@ async fn sec_k07_dropping_every_caller_neither_stops_nor_spoils_the_fetch() {
 // ===== checked when built =====
 
 #[track_caller]
-fn faults(builder: portcullis::outbound::TokenPipelineBuilder) -> Vec<String> {
+fn faults(builder: portcullis::pipeline::TokenPipelineBuilder) -> Vec<String> {
     builder.build().unwrap_err().faults().iter().map(ToString::to_string).collect()
 }
 

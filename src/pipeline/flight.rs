@@ -12,7 +12,7 @@ use tokio::{runtime::Handle, time};
 use super::{
     answer::LIFETIME_FALLBACK,
     fetch::Fetch,
-    pipeline::Parts,
+    parts::Parts,
     slot::{Flight, Held, Landed},
     token::{self, AccessToken, Prefix},
 };

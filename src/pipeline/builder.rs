@@ -1,0 +1,193 @@
+//! How a pipeline is made, and every rule that it has to keep.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderName, header::AUTHORIZATION};
+
+use super::{
+    fetch::TokenFetcher,
+    graph,
+    parts::{Parts, Step, TokenPipeline},
+    slot::Slot,
+    token::Prefix,
+};
+use crate::{
+    clock::Clock,
+    error::{ConfigError, Faults},
+    http_client::HttpClient,
+    origin,
+    text::is_visible,
+};
+
+/// Makes a [`TokenPipeline`].
+#[must_use]
+pub struct TokenPipelineBuilder {
+    name: String,
+    http: Option<HttpClient>,
+    steps: Vec<Arc<dyn TokenFetcher>>,
+    any_order: bool,
+    refresh_from: Option<String>,
+    /// The name, or the text that is none.
+    header: Result<HeaderName, String>,
+    prefix: Prefix,
+    fetch_timeout: Duration,
+    margin: Duration,
+    rejection_cooldown: Duration,
+    http_on_loopback: bool,
+    clock: Clock,
+}
+
+impl TokenPipelineBuilder {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            http: None,
+            steps: Vec::new(),
+            any_order: false,
+            refresh_from: None,
+            header: Ok(AUTHORIZATION),
+            prefix: Prefix::TokenType,
+            fetch_timeout: Duration::from_secs(30),
+            margin: Duration::from_secs(30),
+            rejection_cooldown: Duration::from_secs(5),
+            http_on_loopback: false,
+            clock: Clock::system(),
+        }
+    }
+
+    /// The client that token requests are sent with. It must not follow redirects, must not carry the layer
+    /// whose tokens it fetches, and its errors must hold no secrets: they become the causes of ours.
+    pub fn http(mut self, client: HttpClient) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Adds a step. The last one's token is the one that requests carry.
+    pub fn step(mut self, fetcher: impl TokenFetcher) -> Self {
+        self.steps.push(Arc::new(fetcher));
+        self
+    }
+
+    /// Accepts steps in any order but the last. By default a step comes after those it depends on.
+    pub fn any_order(mut self) -> Self {
+        self.any_order = true;
+        self
+    }
+
+    /// After a rejected token, fetches this step anew and every one that depends on it. By default the last
+    /// step only.
+    pub fn refresh_from(mut self, step: impl Into<String>) -> Self {
+        self.refresh_from = Some(step.into());
+        self
+    }
+
+    /// The header that carries the token. Default `Authorization`.
+    pub fn header(mut self, name: impl AsRef<str>) -> Self {
+        self.header = name.as_ref().parse().map_err(|_not_a_name| name.as_ref().to_owned());
+        self
+    }
+
+    /// The scheme before the token. By default it is the token's type, `Bearer` if it has none.
+    pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.prefix = Prefix::Fixed(scheme.into());
+        self
+    }
+
+    /// Sends the token without a scheme before it.
+    pub fn without_scheme(mut self) -> Self {
+        self.prefix = Prefix::None;
+        self
+    }
+
+    /// How long one step may take, its parents not counted. Default 30 s.
+    ///
+    /// A request that waits may give up earlier, by a timeout of its own; the fetch goes on.
+    pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
+        self.fetch_timeout = timeout;
+        self
+    }
+
+    /// How long before its end a token is not sent any more; never more than a tenth of its life. Default 30 s.
+    pub fn margin(mut self, margin: Duration) -> Self {
+        self.margin = margin;
+        self
+    }
+
+    /// How long a token that replaced a rejected one, and was rejected itself before it ever worked, is kept
+    /// before it is fetched again: it is not the cause then. Default 5 s.
+    pub fn rejection_cooldown(mut self, cooldown: Duration) -> Self {
+        self.rejection_cooldown = cooldown;
+        self
+    }
+
+    /// Replaces the clock; the default is [`Clock::system`].
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Accepts token endpoints with plain `http` on a loopback address, for tests and local development.
+    pub fn danger_allow_http_on_loopback(mut self) -> Self {
+        self.http_on_loopback = true;
+        self
+    }
+
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all faults.
+    pub fn build(self) -> Result<TokenPipeline, ConfigError> {
+        let mut faults = Faults::default();
+        faults.check(self.http.is_some(), "http", "none", "name a client");
+        faults.check(!self.steps.is_empty(), "step", "none", "name at least one");
+        if let Err(text) = &self.header {
+            faults.add("header", text, "must be a header's name");
+        }
+        if let Prefix::Fixed(word) = &self.prefix {
+            faults.check(is_visible(word), "scheme", word, "must be visible ASCII");
+        }
+        faults.check(!self.fetch_timeout.is_zero(), "fetch_timeout", self.fetch_timeout, "must not be zero");
+        for step in &self.steps {
+            for (setting, rule) in step.faults() {
+                faults.add("step", format!("{}.{setting}", step.name()), rule);
+            }
+            let safe = step.endpoint().is_none_or(|uri| origin::is_safe(uri, self.http_on_loopback));
+            faults.check(safe, "step", format!("{}.url", step.name()), "must be https");
+        }
+        let parents = graph::parents(&self.steps, self.any_order, &mut faults);
+        let renewed = graph::renewed(&self.steps, self.refresh_from.as_deref(), &parents, &mut faults);
+        faults.finish()?;
+        let depths: Vec<u32> = (0..parents.len()).map(|step| graph::depth(&parents, step)).collect();
+        let steps = self.steps.into_iter().zip(parents).zip(depths).map(|((fetcher, parents), depth)| Step {
+            name: fetcher.name().into(),
+            fetcher,
+            parents,
+            depth,
+            slot: Slot::empty(),
+        });
+        Ok(TokenPipeline {
+            parts: Arc::new(Parts {
+                name: self.name,
+                http: self.http.expect("its absence is a fault"),
+                steps: steps.collect(),
+                renewed,
+                header: self.header.expect("its absence is a fault"),
+                prefix: self.prefix,
+                fetch_timeout: self.fetch_timeout,
+                margin: self.margin,
+                rejection_cooldown: self.rejection_cooldown,
+                http_on_loopback: self.http_on_loopback,
+                clock: self.clock,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for TokenPipelineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenPipelineBuilder")
+            .field("name", &self.name)
+            .field("steps", &self.steps.len())
+            .finish_non_exhaustive()
+    }
+}
