@@ -17,6 +17,7 @@ mod origin;
 pub mod path;
 pub mod problem;
 pub mod random;
+pub mod redact;
 pub mod redirect;
 pub mod scope;
 pub mod secret;
@@ -31,6 +32,7 @@ pub mod verify;
 
 // Level 2: what knows credentials.
 pub mod pipeline;
+pub mod request_log;
 pub mod session;
 pub mod throttle;
 pub mod token;

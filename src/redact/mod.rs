@@ -1,0 +1,37 @@
+//! What of a request may be shown in a log.
+//!
+//! 1. Names decide first: a header, query parameter or member whose name speaks of a credential shows
+//!    `[redacted]`. Case, hyphens, underscores and dots do not count: `X-Api-Key` is `x_api_key` is `apiKey`.
+//! 2. Names of your own come on top of the built-in ones, and never instead of them.
+//! 3. A header value that is marked sensitive is hidden whatever its name, and so is text of forty characters and
+//!    more that only a token or a digest looks like, also in a path.
+//! 4. Bodies have no names that could be trusted. Nothing here prints one; [`Redaction::json`] hides the members
+//!    of a parsed one.
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue, Uri};
+//! use portcullis::redact::Redaction;
+//!
+//! let redaction = Redaction::new().and_names(["X-Customer"]);
+//!
+//! let uri: Uri = "https://ada:pw@api.example.com/orders?page=2&access_token=abc".parse()?;
+//! assert_eq!(redaction.uri(&uri).to_string(), "https://api.example.com/orders?page=2&access_token=[redacted]");
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert("x-customer", HeaderValue::from_static("ada"));
+//! headers.insert("accept", HeaderValue::from_static("text/html"));
+//! let shown = format!("{:?}", redaction.headers(&headers));
+//! assert_eq!(shown, r#"{"x-customer": [redacted], "accept": "text/html"}"#);
+//! # Ok::<(), http::uri::InvalidUri>(())
+//! ```
+
+mod headers;
+mod names;
+mod redaction;
+#[cfg(test)]
+mod tests;
+mod uri;
+
+pub use headers::RedactedHeaders;
+pub use redaction::Redaction;
+pub use uri::RedactedUri;
