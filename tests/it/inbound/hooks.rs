@@ -1,35 +1,29 @@
 //! What an application does with a verified credential before the request goes on.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use futures_util::FutureExt;
 use http::{Request, Response};
 use portcullis::{
-    Auth, AuthLayer, TokenPolicy, TokenService,
+    Auth, TokenPolicy,
     credential::Channel,
-    error::BoxError,
-    identity::{AuthContext, Ended, Evidence, Subject},
+    identity::{AuthContext, Subject},
     inbound::AuthHook,
-    maybe_ready::{BoxFuture, MaybeReady},
+    maybe_ready::MaybeReady,
     problem::{Reason, Rejection, RejectionKind},
     store::LoginRecord,
     token::TouchMode,
-    verify::{Attempt, Outcome, UserLookup, Verified, Verify},
+    verify::{Attempt, Verified},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Answer, Body, Fixture, Mode, ask, bearer, fixture, fixture_with, request, secs};
-
-const MODES: [Mode; 2] = [Mode::Now, Mode::Later];
+use super::{MODES, order::Journal};
+use crate::support::{Body, Fixture, Mode, ask, bearer, fixture, fixture_with, request, secs};
 
 type Answered<I> = Result<Verified<I>, Rejection>;
 
 /// Answers at once or after a turn, as the store does in this mode.
-fn answer<T: Send + 'static>(mode: Mode, answer: T) -> MaybeReady<T> {
+pub(super) fn answer<T: Send + 'static>(mode: Mode, answer: T) -> MaybeReady<T> {
     match mode {
         Mode::Later => MaybeReady::later(async move {
             tokio::task::yield_now().await;
@@ -39,156 +33,17 @@ fn answer<T: Send + 'static>(mode: Mode, answer: T) -> MaybeReady<T> {
     }
 }
 
+pub(super) fn sliding() -> Fixture {
+    let policy = TokenPolicy::builder().access_ttl(Some(secs(3600))).refresh_ttl(None).sliding();
+    fixture_with(policy.touch_every(Some(secs(60))).touch_mode(TouchMode::Background).build().unwrap())
+}
+
 /// A hook that does nothing but refuse.
 fn refusing(mode: Mode, rejection: Rejection) -> impl AuthHook<Subject> {
     move |_: Verified<Subject>, _: &Attempt<'_>| answer(mode, Err(rejection.clone()))
 }
 
-// ===== the order =====
-
-/// What happened, in order.
-#[derive(Clone, Default)]
-struct Journal(Arc<Mutex<Vec<&'static str>>>);
-
-impl Journal {
-    fn note(&self, what: &'static str) {
-        self.0.lock().unwrap().push(what);
-    }
-
-    fn take(&self) -> Vec<&'static str> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-/// Another verifier, written down.
-struct Written<V>(V, Journal);
-
-impl<V: Verify> Verify for Written<V> {
-    type Identity = V::Identity;
-
-    fn recognises(&self, text: &str) -> bool {
-        self.1.note("extracted");
-        self.0.recognises(text)
-    }
-
-    fn watch(&self, evidence: &Evidence) -> BoxFuture<Ended> {
-        self.0.watch(evidence)
-    }
-
-    fn verify(&self, attempt: &Attempt<'_>) -> MaybeReady<Outcome<V::Identity>> {
-        self.1.note("verifying");
-        self.0.verify(attempt)
-    }
-}
-
-#[derive(Debug, PartialEq)]
-struct User(String);
-
-struct Users {
-    journal: Journal,
-    mode: Mode,
-    active: Arc<Mutex<bool>>,
-}
-
-impl UserLookup for Users {
-    type User = User;
-
-    fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<User>>, BoxError>> {
-        self.journal.note("user");
-        let user = Arc::new(User(subject.id().to_owned()));
-        answer(self.mode, Ok(Some(user).filter(|_| *self.active.lock().unwrap())))
-    }
-}
-
-fn sliding() -> Fixture {
-    let policy = TokenPolicy::builder().access_ttl(Some(secs(3600))).refresh_ttl(None).sliding();
-    fixture_with(policy.touch_every(Some(secs(60))).touch_mode(TouchMode::Background).build().unwrap())
-}
-
-struct Written26 {
-    fixture: Fixture,
-    journal: Journal,
-    active: Arc<Mutex<bool>>,
-    tokens: TokenService<User>,
-    layer: AuthLayer<User>,
-}
-
-fn written(mode: Mode) -> Written26 {
-    let (fixture, journal, active) = (sliding(), Journal::default(), Arc::new(Mutex::new(true)));
-    let users = Users { journal: journal.clone(), mode, active: Arc::clone(&active) };
-    let tokens = fixture.tokens.clone().users(users);
-    let (on_renewal, on_auth, store) = (journal.clone(), journal.clone(), fixture.store.clone());
-    let layer = AuthLayer::new(Written(tokens.clone(), journal.clone()))
-        .cookie("token")
-        .clock(fixture.time.clock())
-        .on_auth(move |verified: Verified<User>, _: &Attempt<'_>| {
-            on_auth.note("on_auth");
-            answer(mode, Ok(verified))
-        })
-        .on_renewal(move |verified: Verified<User>, _: &Attempt<'_>| {
-            assert!(verified.renewal().is_some() && verified.evidence().renewed());
-            assert_eq!(store.touches(), 1, "the renewal is written already");
-            on_renewal.note("on_renewal");
-            answer(mode, Ok(verified))
-        })
-        .build()
-        .unwrap();
-    Written26 { fixture, journal, active, tokens, layer }
-}
-
-impl Written26 {
-    async fn send(&self, cookie: &str) -> Answer {
-        let journal = self.journal.clone();
-        let service = self.layer.layer(service_fn(move |request: Request<Body>| {
-            let auth = request.extensions().get::<AuthContext>().unwrap().auth::<User>().unwrap().unwrap();
-            journal.note(if auth.renewed() { "inner, renewed" } else { "inner" });
-            async { Ok::<_, Infallible>(Response::new(Body::default())) }
-        }));
-        Answer::of(service.oneshot(request(&[("cookie", cookie)])).await.unwrap()).await
-    }
-}
-
-#[tokio::test]
-async fn r026_extract_verify_user_renewal_hooks_and_then_the_service() {
-    for mode in MODES {
-        let written = written(mode);
-        let issued =
-            written.tokens.issue_for_cookie(Subject::local("ada"), Default::default()).await.unwrap();
-        let cookie = format!("__Host-token={}", issued.access().expose());
-        written.fixture.store.set(mode);
-        written.journal.take();
-
-        written.send(&cookie).await;
-        assert_eq!(written.journal.take(), ["extracted", "verifying", "user", "on_auth", "inner"]);
-        written.fixture.time.advance(secs(60));
-        written.send(&cookie).await;
-        let order = ["extracted", "verifying", "user", "on_renewal", "on_auth", "inner, renewed"];
-        assert_eq!(written.journal.take(), order);
-    }
-}
-
-#[tokio::test]
-async fn r028_no_hook_runs_for_an_inactive_user_and_nothing_is_renewed() {
-    for mode in MODES {
-        let written = written(mode);
-        let issued =
-            written.tokens.issue_for_cookie(Subject::local("ada"), Default::default()).await.unwrap();
-        let cookie = format!("__Host-token={}", issued.access().expose());
-        written.fixture.store.set(mode);
-        written.fixture.time.advance(secs(60));
-        *written.active.lock().unwrap() = false;
-        written.journal.take();
-        let answer = written.send(&cookie).await;
-        assert_eq!((answer.status.as_u16(), answer.reason()), (401, Some(Reason::InactiveUser)));
-        assert_eq!(written.journal.take(), ["extracted", "verifying", "user"]);
-        assert!(!answer.headers.contains_key("set-cookie"));
-        written.tokens.flush().await;
-        assert_eq!(written.fixture.store.touches(), 0);
-        assert_eq!(written.fixture.events.count("session_renewed"), 0);
-    }
-}
-
-// ===== the hook after verification =====
+// ===== after verification =====
 
 #[tokio::test]
 async fn r031_a_hook_may_put_another_user_and_other_details_in_place() {
@@ -309,7 +164,7 @@ async fn r031_a_hook_is_called_for_valid_credentials_only() {
     }
 }
 
-// ===== the hook of a renewal =====
+// ===== after a renewal =====
 
 #[tokio::test]
 async fn r045_the_hook_of_a_renewal_comes_first_and_may_change_or_refuse() {

@@ -14,10 +14,8 @@ use portcullis::{
 };
 use tower::Layer;
 
-use crate::{
-    flow::{FORM, JSON, PASSWORD, flow, post, send, send_from},
-    support::bearer,
-};
+use super::{FORM, JSON, PASSWORD, flow, post, send, send_from};
+use crate::support::bearer;
 
 const PROBLEM: (&str, &str) = ("content-type", "application/problem+json");
 

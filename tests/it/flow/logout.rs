@@ -1,39 +1,28 @@
-//! Logging out, here and everywhere.
-
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+//! Logging out here.
 
 use http::Method;
 use portcullis::{
     AuthLayer, TokenPolicy, TokenService,
     credential::Channel,
     csrf::CsrfPolicy,
-    flow::{LogoutAllService, LogoutService, RefreshService},
-    identity::Subject,
+    flow::{LogoutService, RefreshService},
     problem::Reason,
     token::RefreshRequest,
 };
-use serde_json::json;
-use tower::Layer;
-use tracing_subscriber::fmt::MakeWriter;
 
-use crate::{
-    flow::{CROSS_SITE, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, log_in, post, send, with_check},
-    support::{Mode, ask_layer, bearer, refresh_text, request, secs},
-};
+use super::{CROSS_SITE, Flow, PASSWORD, SAME_ORIGIN, flow, log_in, post, send, with_check};
+use crate::support::{Mode, ask_layer, bearer, refresh_text, request, secs};
 
 const CLEARED: [(&str, &str, &str); 2] = [
     ("__Host-token", "", "Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax"),
     ("__Secure-token_refresh", "", "Max-Age=0; Path=/auth; Secure; HttpOnly; SameSite=Strict"),
 ];
 
-fn cleared() -> Vec<(String, String, String)> {
+pub(super) fn cleared() -> Vec<(String, String, String)> {
     CLEARED.map(|(name, value, rest)| (name.to_owned(), value.to_owned(), rest.to_owned())).to_vec()
 }
 
-fn in_cookies(flow: &Flow) -> LogoutService {
+pub(super) fn in_cookies(flow: &Flow) -> LogoutService {
     LogoutService::new(flow.fixture.tokens.clone()).cookie("token").refresh_cookie("/auth").build().unwrap()
 }
 
@@ -272,160 +261,5 @@ async fn sec_d15_answers_with_credentials_are_not_stored() {
     let out = post(&in_cookies(&flow), &[SAME_ORIGIN, ("cookie", &next.cookie_header())], "").await;
     for answer in [in_body, in_cookie, next, out] {
         assert_eq!(answer.headers.get_all("cache-control").iter().collect::<Vec<_>>(), ["no-store"]);
-    }
-}
-
-// ===== everywhere =====
-
-#[tokio::test]
-async fn r051_a_logout_everywhere_ends_all_logins_of_the_caller_and_nobody_elses() {
-    let flow = flow();
-    let layer = flow.fixture.layer().cookie("token").build().unwrap();
-    let all = LogoutAllService::new(flow.fixture.tokens.clone()).cookie("token").refresh_cookie("/auth");
-    let all = layer.layer(all.build().unwrap());
-    let (phone, bob) = (flow.fixture.login("ada").await, flow.fixture.login("bob").await);
-    let browser = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
-    let cookie = browser.cookie_header();
-    assert_eq!(post(&all, &[CROSS_SITE, ("cookie", &cookie)], "").await.status, 403);
-    let answer = post(&all, &[SAME_ORIGIN, ("cookie", &cookie)], "").await;
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "ended": 2 })));
-    assert_eq!(answer.cookies(), cleared());
-    for text in [phone.access().expose(), &browser.cookies()[0].1] {
-        assert!(flow.fixture.verify(text).await.is_err());
-    }
-    flow.fixture.verify(bob.access().expose()).await.unwrap();
-    // Whoever came by header has no cookie to lose.
-    let (_, value) = bearer(bob.access().expose());
-    let answer = post(&all, &[("authorization", &value)], "").await;
-    assert_eq!((answer.json(), answer.cookies().len()), (json!({ "ended": 1 }), 0));
-    assert_eq!(post(&all, &[("authorization", &value)], "").await.status, 401, "there is no caller any more");
-}
-
-#[tokio::test]
-async fn r209_the_other_devices_can_be_logged_out_and_this_one_kept() {
-    let flow = flow();
-    let layer = flow.fixture.layer().cookie("token").build().unwrap();
-    let others = LogoutAllService::new(flow.fixture.tokens.clone()).cookie("token").others_only();
-    let others = layer.layer(others.build().unwrap());
-    let (one, two) = (flow.fixture.login("ada").await, flow.fixture.login("ada").await);
-    let browser = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
-    let cookie = browser.cookie_header();
-    let answer = post(&others, &[SAME_ORIGIN, ("cookie", &cookie)], "").await;
-    assert_eq!((answer.json(), answer.cookies().len()), (json!({ "ended": 2 }), 0));
-    for issued in [one, two] {
-        assert!(flow.fixture.verify(issued.access().expose()).await.is_err());
-    }
-    let again = post(&others, &[SAME_ORIGIN, ("cookie", &cookie)], "").await;
-    assert_eq!(again.json(), json!({ "ended": 0 }));
-}
-
-#[tokio::test]
-async fn r051_a_logout_everywhere_needs_a_caller_and_a_store() {
-    let flow = flow();
-    let service = LogoutAllService::new(flow.fixture.tokens.clone()).cookie("token").build().unwrap();
-    let bare = post(&service, &[], "").await;
-    assert_eq!((bare.status.as_u16(), bare.code().as_str()), (500, "auth_layer_missing"));
-    let optional = flow.fixture.layer().optional().build().unwrap().layer(service.clone());
-    let anonymous = post(&optional, &[], "").await;
-    assert_eq!((anonymous.status.as_u16(), anonymous.code().as_str()), (401, "missing_credential"));
-    assert_eq!(anonymous.challenges(), [r#"Bearer realm="api""#, r#"Token realm="api""#]);
-    let guarded = flow.fixture.layer().cookie("token").build().unwrap().layer(service);
-    let login = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
-    let headers = [SAME_ORIGIN, ("cookie", &login.cookie_header())];
-    flow.fixture.store.set(Mode::ReadOnly);
-    assert_eq!(post(&guarded, &headers, "").await.status, 503);
-    flow.fixture.store.set(Mode::Now);
-    assert_eq!(send(&guarded, Method::GET, "/", &headers, "").await.status, 405);
-    assert_eq!(flow.fixture.tokens.revoke_subject(&Subject::local("ada")).await.unwrap(), 1);
-}
-
-// ===== the log =====
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-/// From a failed login to a logout, with every kind of refusal on the way.
-#[tokio::test]
-async fn sec_d16_no_password_and_no_token_of_a_flow_is_logged_or_shown() {
-    let log = Log::default();
-    // With one subscriber alone, `tracing` asks the thread that meets a line first whether anybody reads it; another
-    // test's thread would say no for all.
-    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let flow = flow();
-    let mut secrets = vec![PASSWORD.to_owned(), "planted-wrong-password".to_owned()];
-    let mut shown = String::new();
-    {
-        let _guard = tracing::subscriber::set_default(subscriber);
-        let (login, cookie_login) = (flow.login().build().unwrap(), flow.cookie_login());
-        let refresh =
-            RefreshService::new(flow.fixture.tokens.clone()).cookie("token").refresh_cookie("/auth");
-        let refresh = refresh.build().unwrap();
-        let logout = in_cookies(&flow);
-        let mut refusals = vec![
-            log_in(&login, &[], "ada", "planted-wrong-password").await,
-            log_in(&login, &[], "stuck", PASSWORD).await,
-            log_in(&cookie_login, &[CROSS_SITE], "ada", PASSWORD).await,
-            post(&login, &[JSON], &format!(r#"{{"password":"{PASSWORD}","password":1}}"#)).await,
-            post(&login, &[JSON], &format!(r#"{{"password":"{PASSWORD}""#)).await,
-        ];
-        let in_body = log_in(&login, &[("user-agent", "app")], "ada", PASSWORD).await;
-        let in_cookie = log_in(&cookie_login, &[SAME_ORIGIN], "ada", PASSWORD).await;
-        let body = json!({ "refresh_token": in_body.text("refresh_token") }).to_string();
-        let next = post(&refresh, &[JSON], &body).await;
-        flow.fixture.verify(&next.text("access_token")).await.unwrap();
-        flow.fixture.time.advance(secs(60));
-        refusals.push(post(&refresh, &[JSON], &body).await);
-        flow.fixture.store.set(Mode::Down);
-        refusals.push(post(&logout, &[SAME_ORIGIN, ("cookie", &in_cookie.cookie_header())], "").await);
-        flow.fixture.store.set(Mode::Now);
-        assert_eq!(
-            post(&logout, &[SAME_ORIGIN, ("cookie", &in_cookie.cookie_header())], "").await.status,
-            204
-        );
-        for refusal in refusals {
-            assert!(!refusal.status.is_success());
-            shown.push_str(&format!("{refusal:?}"));
-        }
-        for answer in [in_body, next] {
-            secrets.extend([answer.text("access_token"), answer.text("refresh_token")]);
-        }
-        secrets.extend(in_cookie.cookies().into_iter().map(|(_, value, _)| value));
-    }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for expected in
-        ["authn_login_fail", "authn_login_success", "authn_token_reuse", "new_device", "csrf_refused"]
-    {
-        assert!(log.contains(expected), "{expected}: {log}");
-    }
-    shown.push_str(&format!("{log}{:?}", flow.fixture.events.all()));
-    for secret in secrets {
-        assert!(!shown.contains(&secret), "{secret}");
-        if secret.starts_with("pc_") {
-            let parts = secret.as_bytes()[secret.len() - 40..].chunks(8);
-            for part in parts {
-                assert!(!shown.contains(std::str::from_utf8(part).unwrap()));
-            }
-        }
     }
 }

@@ -13,12 +13,10 @@ use portcullis::{
 };
 use serde_json::json;
 
-use crate::{
-    flow::{
-        CROSS_SITE, FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send, with_check,
-    },
-    support::{Answer, Mode, fixture, refresh_text, secs},
+use super::{
+    CROSS_SITE, FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send, with_check,
 };
+use crate::support::{Answer, Mode, fixture, refresh_text, secs};
 
 fn builder(flow: &Flow) -> RefreshServiceBuilder {
     RefreshService::new(flow.fixture.tokens.clone())

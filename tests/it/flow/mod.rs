@@ -1,5 +1,16 @@
 //! The ready services: what their tests share, and all of them together on a real socket.
 
+mod attempts;
+mod bodies;
+mod devices;
+mod log;
+mod login;
+mod login_cookies;
+mod logout;
+mod logout_all;
+mod refresh;
+mod told;
+
 use std::{
     convert::Infallible,
     sync::{

@@ -10,10 +10,8 @@ use portcullis::{
 };
 use tokio::{runtime::Handle, task::yield_now};
 
-use crate::{
-    sliding::{HOUR, MINUTE, end, open, policy, sliding},
-    support::{Fixture, Mode, fixture_with, refresh_text},
-};
+use super::sliding::{HOUR, MINUTE, end, open, policy, sliding};
+use crate::support::{Fixture, Mode, fixture_with, refresh_text};
 
 #[tokio::test]
 async fn sec_d11_ten_thousand_requests_at_once_cause_one_write_and_none_waits_for_it() {

@@ -12,10 +12,8 @@ use portcullis::{
 use serde_json::{Value, json};
 use tower::Layer;
 
-use crate::{
-    flow::{FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send},
-    support::{Answer, Mode, START, bearer, secs},
-};
+use super::{FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send};
+use crate::support::{Answer, Mode, START, bearer, secs};
 
 fn layer(flow: &Flow) -> AuthLayer<Subject> {
     flow.fixture.layer().cookie("token").build().unwrap()

@@ -1,11 +1,61 @@
-//! Cookies through the layer: what it refuses to be built with, and what it refuses to read.
+//! What a layer is built of: every fault at once, and what it then reads.
+
+use std::sync::Arc;
 
 use portcullis::{
+    AuthLayer,
     cookie::{CookieSettings, SameSite},
+    identity::Subject,
     problem::Reason,
 };
+use tower::Layer;
 
+use super::cookie;
 use crate::support::{ask, fixture, request};
+
+#[test]
+fn r053_a_layer_names_all_its_faults_at_once() {
+    let fixture = fixture();
+    let error = fixture
+        .layer()
+        .schemes(["Bearer", "bearer", "a b", ""])
+        .cookie("")
+        .cookie("__Host-token")
+        .cookie("ok")
+        .cookie("ok")
+        .build()
+        .unwrap_err();
+    let faults: Vec<String> = error.faults().iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), 6, "{faults:#?}");
+    assert!(fixture.layer().schemes::<String>([]).build().is_err());
+    assert!(fixture.layer().without_header().build().is_err());
+    assert!(fixture.layer().schemes(["Cookie"]).build().is_ok());
+    assert!(
+        fixture.layer().schemes(["cookie"]).cookie("token").build().is_err(),
+        "two challenges of one name"
+    );
+}
+
+#[tokio::test]
+async fn plain_cookies_are_read_under_their_own_name() {
+    let fixture = fixture();
+    let issued = fixture.cookie_login("ada").await;
+    let plain = || fixture.layer().cookie(CookieSettings::new("token").danger_plain());
+    assert_eq!(ask(plain(), request(&[("cookie", &cookie("token", &issued))])).await.status, 200);
+    assert_eq!(ask(plain(), request(&[("cookie", &cookie("__Host-token", &issued))])).await.status, 401);
+}
+
+#[test]
+fn layers_and_services_can_be_shared() {
+    fn check<T: Send + Sync + Clone + 'static>(_: &T) {}
+
+    let fixture = fixture();
+    check(&fixture.tokens);
+    let layer = fixture.layer().build().unwrap();
+    check(&layer);
+    check(&layer.layer(Arc::new(())));
+    let _: AuthLayer<Subject> = layer;
+}
 
 #[test]
 fn r061_the_builder_refuses_cookies_that_browsers_refuse() {
