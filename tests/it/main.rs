@@ -12,6 +12,7 @@ mod hostile_endpoint;
 mod idp;
 mod inbound;
 mod inject;
+mod log;
 mod mock;
 mod pipeline;
 mod schedules;

@@ -1,53 +1,23 @@
 //! No password and no token is logged.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
-
 use portcullis::flow::RefreshService;
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::{CROSS_SITE, JSON, PASSWORD, SAME_ORIGIN, flow, log_in, logout::in_cookies, post};
-use crate::support::{Mode, secs};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+use crate::{
+    log::Log,
+    support::{Mode, secs},
+};
 
 /// From a failed login to a logout, with every kind of refusal on the way.
 #[tokio::test]
 async fn sec_d16_no_password_and_no_token_of_a_flow_is_logged_or_shown() {
     let log = Log::default();
-    // With one subscriber alone, `tracing` asks the thread that meets a line first whether anybody reads it; another
-    // test's thread would say no for all.
-    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
     let flow = flow();
     let mut secrets = vec![PASSWORD.to_owned(), "planted-wrong-password".to_owned()];
     let mut shown = String::new();
     {
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let _guard = log.listen();
         let (login, cookie_login) = (flow.login().build().unwrap(), flow.cookie_login());
         let refresh =
             RefreshService::new(flow.fixture.tokens.clone()).cookie("token").refresh_cookie("/auth");
@@ -83,7 +53,7 @@ async fn sec_d16_no_password_and_no_token_of_a_flow_is_logged_or_shown() {
         }
         secrets.extend(in_cookie.cookies().into_iter().map(|(_, value, _)| value));
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for expected in
         ["authn_login_fail", "authn_login_success", "authn_token_reuse", "new_device", "csrf_refused"]
     {

@@ -1,51 +1,26 @@
 //! What the token service reports, to observers and to the log.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use portcullis::{
     event::{Event, EventKind, Reporter},
     identity::Subject,
     problem::Reason,
 };
-use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{START, fixture, refresh_text, secs};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+use crate::{
+    log::Log,
+    support::{START, fixture, refresh_text, secs},
+};
 
 /// A life of a login that ends in reuse: in what was told of it is no part of any of its tokens.
 #[tokio::test]
 async fn sec_d16_neither_events_nor_the_log_show_a_token() {
     let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
     let fixture = fixture();
     let mut texts = Vec::new();
     {
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let _guard = log.listen();
         let first = fixture.login("ada").await;
         let second = fixture.refresh(&refresh_text(&first)).await.unwrap();
         fixture.refresh(&refresh_text(&first)).await.unwrap();
@@ -58,7 +33,7 @@ async fn sec_d16_neither_events_nor_the_log_show_a_token() {
     }
     let events = fixture.events.all();
     assert!(events.iter().any(|event| matches!(event.kind(), EventKind::TokenReuse { .. })), "{events:?}");
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("name=\"authn_token_reuse\"") && log.contains("subject=\"ada\""), "{log}");
     let shown = format!("{events:?}\n{log}");
     for text in texts {

@@ -1,0 +1,47 @@
+//! A log that its test reads.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use tracing::{Dispatch, Level, subscriber::DefaultGuard};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What was said, of every level.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Writes what this thread says until the guard is dropped.
+    pub(crate) fn listen(&self) -> (DefaultGuard, Dispatch) {
+        // With one subscriber alone, `tracing` asks the thread that meets a line first whether anybody reads it;
+        // another test's thread would say no for all.
+        let second = Dispatch::new(tracing::subscriber::NoSubscriber::default());
+        let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_writer(self.clone());
+        (tracing::subscriber::set_default(subscriber.finish()), second)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
