@@ -5,8 +5,11 @@ use std::{fmt, marker::PhantomData};
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::extract::known;
-use crate::{identity::Auth, inbound::Permission, problem::Rejection};
+use crate::{
+    identity::{Auth, caller::known},
+    inbound::Permission,
+    problem::Rejection,
+};
 
 /// Proof that the caller has the right `P`: an extractor. Anonymous callers get 401, others without the right
 /// 403. `Require<(A, B)>` asks for both, `Require<Any<(A, B)>>` for one of them; see
@@ -23,7 +26,7 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        let auth: Auth<P::Identity> = known(parts)?;
+        let auth: Auth<P::Identity> = known(&parts.extensions)?;
         P::check(&auth).map_err(|denied| denied.reject(&auth))?;
         Ok(Self(PhantomData))
     }

@@ -1,26 +1,20 @@
 //! The list of the caller's devices.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
-use http::{Request, request::Parts};
-use http_body::Body;
+use http::request::Parts;
 use serde_json::{Map, Value, json};
-use tower_service::Service;
 
 use super::{
     answer::{self, Answer},
     body::{Content, missing},
-    caller, device,
-    endpoint::{self, Endpoint, ResponseFuture},
+    caller::login,
+    device,
+    endpoint::{self, Endpoint},
 };
 use crate::{
     clock::Timestamp,
-    identity::Subject,
+    identity::{Subject, caller::known},
     problem::Rejection,
     store::LoginRecord,
     text::TokenId,
@@ -37,9 +31,7 @@ use crate::{
 /// Answers 400 for an `after` that is no id, 401, 403, 500 and 503 as
 /// [`LogoutAllService`](super::LogoutAllService) does, and 405 for other methods than `GET` and `HEAD`.
 #[must_use]
-pub struct DeviceListService<I = Subject> {
-    list: Arc<DeviceList<I>>,
-}
+pub struct DeviceListService<I = Subject>(Arc<DeviceList<I>>);
 
 struct DeviceList<I> {
     tokens: TokenService<I>,
@@ -50,39 +42,11 @@ struct DeviceList<I> {
 impl<I: Send + Sync + 'static> DeviceListService<I> {
     /// The logins of this token service.
     pub fn new(tokens: TokenService<I>) -> Self {
-        Self { list: Arc::new(DeviceList { tokens }) }
+        Self(Arc::new(DeviceList { tokens }))
     }
 }
 
-impl<I, B> Service<Request<B>> for DeviceListService<I>
-where
-    I: Send + Sync + 'static,
-    B: Body<Data: Send> + Send + 'static,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        endpoint::serve(&self.list, request)
-    }
-}
-
-impl<I> Clone for DeviceListService<I> {
-    fn clone(&self) -> Self {
-        Self { list: Arc::clone(&self.list) }
-    }
-}
-
-impl<I> fmt::Debug for DeviceListService<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceListService").finish_non_exhaustive()
-    }
-}
+endpoint::service!(DeviceListService);
 
 // ===== impl DeviceList =====
 
@@ -90,8 +54,8 @@ impl<I: Send + Sync + 'static> Endpoint for DeviceList<I> {
     const METHODS: &'static str = "GET, HEAD";
 
     async fn answer(&self, head: &Parts, _content: Content) -> Result<Answer, Rejection> {
-        let auth = caller::caller::<I>(head)?;
-        let login = caller::login(&auth)?;
+        let auth = known::<I>(&head.extensions)?;
+        let login = login(&auth)?;
         let mut query = LoginQuery::of(login.subject().clone());
         if let Some(after) = after(head.uri.query().unwrap_or_default()) {
             query = query.after(TokenId::parse(after).ok_or_else(missing)?);

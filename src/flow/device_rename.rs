@@ -1,25 +1,22 @@
 //! The names of the caller's devices.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
-use http::{Request, request::Parts};
-use http_body::Body;
-use tower_service::Service;
+use http::request::Parts;
 
 use super::{
     answer::{self, Answer},
     body::{Content, missing},
-    caller,
+    caller::login,
     device_revoke::{ID, unknown},
-    endpoint::{self, Endpoint, ResponseFuture},
+    endpoint::{self, Endpoint},
 };
 use crate::{
-    error::ConfigError, identity::Subject, problem::Rejection, secret::Secret, text::TokenId,
+    error::ConfigError,
+    identity::{Subject, caller::known},
+    problem::Rejection,
+    secret::Secret,
+    text::TokenId,
     token::TokenService,
 };
 
@@ -33,9 +30,7 @@ use crate::{
 /// | method, size and type of the body | 405, 413, 415, as for a [login](super::LoginService) |
 /// | caller, layer, store | 401, 403, 500, 503, as for [`LogoutAllService`](super::LogoutAllService) |
 #[must_use]
-pub struct DeviceRenameService<I = Subject> {
-    rename: Arc<DeviceRename<I>>,
-}
+pub struct DeviceRenameService<I = Subject>(Arc<DeviceRename<I>>);
 
 struct DeviceRename<I> {
     tokens: TokenService<I>,
@@ -46,39 +41,11 @@ struct DeviceRename<I> {
 impl<I: Send + Sync + 'static> DeviceRenameService<I> {
     /// The logins of this token service.
     pub fn new(tokens: TokenService<I>) -> Self {
-        Self { rename: Arc::new(DeviceRename { tokens }) }
+        Self(Arc::new(DeviceRename { tokens }))
     }
 }
 
-impl<I, B> Service<Request<B>> for DeviceRenameService<I>
-where
-    I: Send + Sync + 'static,
-    B: Body<Data: Send> + Send + 'static,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        endpoint::serve(&self.rename, request)
-    }
-}
-
-impl<I> Clone for DeviceRenameService<I> {
-    fn clone(&self) -> Self {
-        Self { rename: Arc::clone(&self.rename) }
-    }
-}
-
-impl<I> fmt::Debug for DeviceRenameService<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceRenameService").finish_non_exhaustive()
-    }
-}
+endpoint::service!(DeviceRenameService);
 
 // ===== impl DeviceRename =====
 
@@ -86,8 +53,8 @@ impl<I: Send + Sync + 'static> Endpoint for DeviceRename<I> {
     const METHODS: &'static str = "POST";
 
     async fn answer(&self, head: &Parts, content: Content) -> Result<Answer, Rejection> {
-        let auth = caller::caller::<I>(head)?;
-        let login = caller::login(&auth)?;
+        let auth = known::<I>(&head.extensions)?;
+        let login = login(&auth)?;
         let mut fields = content.fields().await?;
         let id = fields.required(ID)?;
         let label = fields.text("label")?;

@@ -1,28 +1,21 @@
 //! The end of one of the caller's logins.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, sync::Arc};
 
-use http::{Request, request::Parts};
-use http_body::Body;
-use tower_service::Service;
+use http::request::Parts;
 
 use super::{
     answer::{self, Answer},
     body::Content,
-    caller,
+    caller::login,
     cookies::{CookieChoice, Cookies},
-    endpoint::{self, Endpoint, ResponseFuture},
+    endpoint::{self, Endpoint},
 };
 use crate::{
     cookie::CookieSettings,
     credential::Channel,
     error::{ConfigError, Faults},
-    identity::Subject,
+    identity::{Subject, caller::known},
     problem::{Reason, Rejection, RejectionKind},
     text::TokenId,
     token::TokenService,
@@ -42,9 +35,7 @@ pub(super) const ID: &str = "id";
 /// | method, size and type of the body | 405, 413, 415, as for a [login](super::LoginService) |
 /// | caller, layer, store | 401, 403, 500, 503, as for [`LogoutAllService`](super::LogoutAllService) |
 #[must_use]
-pub struct DeviceRevokeService<I = Subject> {
-    revoke: Arc<DeviceRevoke<I>>,
-}
+pub struct DeviceRevokeService<I = Subject>(Arc<DeviceRevoke<I>>);
 
 /// Settings of a [`DeviceRevokeService`].
 #[must_use]
@@ -68,35 +59,7 @@ impl<I: Send + Sync + 'static> DeviceRevokeService<I> {
     }
 }
 
-impl<I, B> Service<Request<B>> for DeviceRevokeService<I>
-where
-    I: Send + Sync + 'static,
-    B: Body<Data: Send> + Send + 'static,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        endpoint::serve(&self.revoke, request)
-    }
-}
-
-impl<I> Clone for DeviceRevokeService<I> {
-    fn clone(&self) -> Self {
-        Self { revoke: Arc::clone(&self.revoke) }
-    }
-}
-
-impl<I> fmt::Debug for DeviceRevokeService<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceRevokeService").finish_non_exhaustive()
-    }
-}
+endpoint::service!(DeviceRevokeService);
 
 // ===== impl DeviceRevokeServiceBuilder =====
 
@@ -121,7 +84,7 @@ impl<I: Send + Sync + 'static> DeviceRevokeServiceBuilder<I> {
         let mut faults = Faults::default();
         let cookies = self.cookies.check(&mut faults);
         faults.finish()?;
-        Ok(DeviceRevokeService { revoke: Arc::new(DeviceRevoke { tokens: self.tokens, cookies }) })
+        Ok(DeviceRevokeService(Arc::new(DeviceRevoke { tokens: self.tokens, cookies })))
     }
 }
 
@@ -137,8 +100,8 @@ impl<I: Send + Sync + 'static> Endpoint for DeviceRevoke<I> {
     const METHODS: &'static str = "POST";
 
     async fn answer(&self, head: &Parts, content: Content) -> Result<Answer, Rejection> {
-        let auth = caller::caller::<I>(head)?;
-        let login = caller::login(&auth)?;
+        let auth = known::<I>(&head.extensions)?;
+        let login = login(&auth)?;
         let id = content.fields().await?.required(ID)?;
         let id = TokenId::parse(id.expose()).ok_or_else(unknown)?;
         let own = self.tokens.revoke_of(login.subject(), &id).await;

@@ -49,6 +49,46 @@ where
     }))
 }
 
+/// What every service here is to its host: always ready, cheap to clone, and silent about its settings.
+macro_rules! service {
+    ($service:ident $(<$parameter:ident: $bound:ident>)?) => {
+        impl<$($parameter: $bound,)? I, B> tower_service::Service<http::Request<B>> for $service<$($parameter,)? I>
+        where
+            I: Send + Sync + 'static,
+            B: http_body::Body<Data: Send> + Send + 'static,
+        {
+            type Response = $crate::flow::answer::Answer;
+            type Error = std::convert::Infallible;
+            type Future = $crate::flow::ResponseFuture;
+
+            fn poll_ready(
+                &mut self,
+                _cx: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Result<(), std::convert::Infallible>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: http::Request<B>) -> $crate::flow::ResponseFuture {
+                $crate::flow::endpoint::serve(&self.0, request)
+            }
+        }
+
+        impl<$($parameter,)? I> Clone for $service<$($parameter,)? I> {
+            fn clone(&self) -> Self {
+                Self(std::sync::Arc::clone(&self.0))
+            }
+        }
+
+        impl<$($parameter,)? I> std::fmt::Debug for $service<$($parameter,)? I> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($service)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(super) use service;
+
 impl Future for ResponseFuture {
     type Output = Result<Answer, Infallible>;
 

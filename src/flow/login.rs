@@ -1,22 +1,14 @@
 //! The login service and its settings.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, sync::Arc};
 
-use http::{Request, request::Parts};
-use http_body::Body;
-use tower_service::Service;
+use http::request::Parts;
 
 use super::{
     Accounts,
-    answer::Answer,
     attempt::{Login, Names},
     common::{FromHead, Settings, bearer},
-    endpoint::{self, ResponseFuture},
+    endpoint,
 };
 use crate::{
     client_ip::ClientIpPolicy,
@@ -44,9 +36,7 @@ use crate::{
 /// | too many attempts | 429 with `Retry-After` |
 /// | accounts or store did not answer | 503 |
 #[must_use]
-pub struct LoginService<A, I = Subject> {
-    login: Arc<Login<A, I>>,
-}
+pub struct LoginService<A, I = Subject>(Arc<Login<A, I>>);
 
 /// Settings of a [`LoginService`].
 #[must_use]
@@ -77,36 +67,7 @@ impl<A: Accounts, I: Send + Sync + 'static> LoginService<A, I> {
     }
 }
 
-impl<A, I, B> Service<Request<B>> for LoginService<A, I>
-where
-    A: Accounts,
-    I: Send + Sync + 'static,
-    B: Body<Data: Send> + Send + 'static,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        endpoint::serve(&self.login, request)
-    }
-}
-
-impl<A, I> Clone for LoginService<A, I> {
-    fn clone(&self) -> Self {
-        Self { login: Arc::clone(&self.login) }
-    }
-}
-
-impl<A, I> fmt::Debug for LoginService<A, I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoginService").finish_non_exhaustive()
-    }
-}
+endpoint::service!(LoginService<A: Accounts>);
 
 // ===== impl LoginServiceBuilder =====
 
@@ -194,7 +155,7 @@ impl<A: Accounts, I: Send + Sync + 'static> LoginServiceBuilder<A, I> {
         let schemes = if self.settings.cookies.access.is_some() { Vec::new() } else { bearer() };
         let common = self.settings.check(&schemes, faults)?;
         let Self { tokens, accounts, names, tenant, client, .. } = self;
-        Ok(LoginService { login: Arc::new(Login { tokens, accounts, names, tenant, client, common }) })
+        Ok(LoginService(Arc::new(Login { tokens, accounts, names, tenant, client, common })))
     }
 }
 

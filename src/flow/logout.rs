@@ -1,21 +1,14 @@
 //! The logout service.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, request::Parts};
-use http_body::Body;
-use tower_service::Service;
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 
 use super::{
     answer::{self, Answer},
     body::Content,
     common::{Common, Settings},
-    endpoint::{self, Endpoint, ResponseFuture},
+    endpoint::{self, Endpoint},
 };
 use crate::{
     client_ip::ClientIpPolicy,
@@ -46,9 +39,7 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// | another method | 405 |
 /// | the store did not answer | 503; the login may live on, and the cookies stay |
 #[must_use]
-pub struct LogoutService<I = Subject> {
-    logout: Arc<Logout<I>>,
-}
+pub struct LogoutService<I = Subject>(Arc<Logout<I>>);
 
 /// Settings of a [`LogoutService`].
 #[must_use]
@@ -79,35 +70,7 @@ impl<I: Send + Sync + 'static> LogoutService<I> {
     }
 }
 
-impl<I, B> Service<Request<B>> for LogoutService<I>
-where
-    I: Send + Sync + 'static,
-    B: Body<Data: Send> + Send + 'static,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        endpoint::serve(&self.logout, request)
-    }
-}
-
-impl<I> Clone for LogoutService<I> {
-    fn clone(&self) -> Self {
-        Self { logout: Arc::clone(&self.logout) }
-    }
-}
-
-impl<I> fmt::Debug for LogoutService<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogoutService").finish_non_exhaustive()
-    }
-}
+endpoint::service!(LogoutService);
 
 // ===== impl LogoutServiceBuilder =====
 
@@ -175,7 +138,7 @@ impl<I: Send + Sync + 'static> LogoutServiceBuilder<I> {
         faults.check(self.schemes.len() <= 16, "schemes", self.schemes.len(), "must be at most 16");
         let common = self.settings.check(&self.schemes, faults)?;
         let Self { tokens, schemes, clear_site_data, .. } = self;
-        Ok(LogoutService { logout: Arc::new(Logout { tokens, schemes, clear_site_data, common }) })
+        Ok(LogoutService(Arc::new(Logout { tokens, schemes, clear_site_data, common })))
     }
 }
 

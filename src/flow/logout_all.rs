@@ -1,29 +1,22 @@
 //! The service that ends all logins of the caller.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, sync::Arc};
 
-use http::{Request, request::Parts};
-use http_body::Body;
+use http::request::Parts;
 use serde_json::json;
-use tower_service::Service;
 
 use super::{
     answer::{self, Answer},
     body::Content,
-    caller,
+    caller::login,
     cookies::{CookieChoice, Cookies},
-    endpoint::{self, Endpoint, ResponseFuture},
+    endpoint::{self, Endpoint},
 };
 use crate::{
     cookie::CookieSettings,
     credential::Channel,
     error::{ConfigError, Faults},
-    identity::Subject,
+    identity::{Subject, caller::known},
     problem::Rejection,
     token::TokenService,
 };
@@ -40,9 +33,7 @@ use crate::{
 /// | no layer in front | 500 |
 /// | the store did not answer | 503; the cookies stay |
 #[must_use]
-pub struct LogoutAllService<I = Subject> {
-    logout: Arc<LogoutAll<I>>,
-}
+pub struct LogoutAllService<I = Subject>(Arc<LogoutAll<I>>);
 
 /// Settings of a [`LogoutAllService`].
 #[must_use]
@@ -68,35 +59,7 @@ impl<I: Send + Sync + 'static> LogoutAllService<I> {
     }
 }
 
-impl<I, B> Service<Request<B>> for LogoutAllService<I>
-where
-    I: Send + Sync + 'static,
-    B: Body<Data: Send> + Send + 'static,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        endpoint::serve(&self.logout, request)
-    }
-}
-
-impl<I> Clone for LogoutAllService<I> {
-    fn clone(&self) -> Self {
-        Self { logout: Arc::clone(&self.logout) }
-    }
-}
-
-impl<I> fmt::Debug for LogoutAllService<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogoutAllService").finish_non_exhaustive()
-    }
-}
+endpoint::service!(LogoutAllService);
 
 // ===== impl LogoutAllServiceBuilder =====
 
@@ -128,7 +91,7 @@ impl<I: Send + Sync + 'static> LogoutAllServiceBuilder<I> {
         let cookies = self.cookies.check(&mut faults);
         faults.finish()?;
         let logout = LogoutAll { tokens: self.tokens, others_only: self.others_only, cookies };
-        Ok(LogoutAllService { logout: Arc::new(logout) })
+        Ok(LogoutAllService(Arc::new(logout)))
     }
 }
 
@@ -147,8 +110,8 @@ impl<I: Send + Sync + 'static> Endpoint for LogoutAll<I> {
     const METHODS: &'static str = "POST";
 
     async fn answer(&self, head: &Parts, _content: Content) -> Result<Answer, Rejection> {
-        let auth = caller::caller::<I>(head)?;
-        let login = caller::login(&auth)?;
+        let auth = known::<I>(&head.extensions)?;
+        let login = login(&auth)?;
         let ended = if self.others_only {
             self.tokens.revoke_others(login.subject(), &login.id()).await
         } else {

@@ -1,23 +1,15 @@
 //! The refresh service.
 
-use std::{
-    convert::Infallible,
-    fmt,
-    net::IpAddr,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{Request, request::Parts};
-use http_body::Body;
-use tower_service::Service;
+use http::request::Parts;
 
 use super::{
     answer::{self, Answer},
     body::{self, Content},
     common::{Common, FromHead, Settings, bearer},
     cookies,
-    endpoint::{self, Endpoint, ResponseFuture},
+    endpoint::{self, Endpoint},
 };
 use crate::{
     client_ip::ClientIpPolicy,
@@ -51,9 +43,7 @@ const REFRESH_TOKEN: &str = "refresh_token";
 /// | too many attempts | 429 with `Retry-After` |
 /// | the store or the user look-up did not answer | 503; the token may be presented again |
 #[must_use]
-pub struct RefreshService<I = Subject> {
-    refresh: Arc<Refresh<I>>,
-}
+pub struct RefreshService<I = Subject>(Arc<Refresh<I>>);
 
 /// Settings of a [`RefreshService`].
 #[must_use]
@@ -83,35 +73,7 @@ impl<I: Send + Sync + 'static> RefreshService<I> {
     }
 }
 
-impl<I, B> Service<Request<B>> for RefreshService<I>
-where
-    I: Send + Sync + 'static,
-    B: Body<Data: Send> + Send + 'static,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        endpoint::serve(&self.refresh, request)
-    }
-}
-
-impl<I> Clone for RefreshService<I> {
-    fn clone(&self) -> Self {
-        Self { refresh: Arc::clone(&self.refresh) }
-    }
-}
-
-impl<I> fmt::Debug for RefreshService<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RefreshService").finish_non_exhaustive()
-    }
-}
+endpoint::service!(RefreshService);
 
 // ===== impl RefreshServiceBuilder =====
 
@@ -189,7 +151,7 @@ impl<I: Send + Sync + 'static> RefreshServiceBuilder<I> {
         );
         let common = self.settings.check(&bearer(), faults)?;
         let Self { tokens, tenant, client, .. } = self;
-        Ok(RefreshService { refresh: Arc::new(Refresh { tokens, tenant, client, common }) })
+        Ok(RefreshService(Arc::new(Refresh { tokens, tenant, client, common })))
     }
 }
 

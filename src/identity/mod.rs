@@ -4,6 +4,7 @@
 //! so that a guard, a logger and a handler read the same one; [`Auth<I>`] is the typed view of it.
 
 mod auth;
+pub(crate) mod caller;
 mod context;
 mod evidence;
 mod proof;

@@ -31,7 +31,7 @@ where
     let request = make();
     let mut response = None;
     // The log of the whole suite, where one is kept, allocates for every event.
-    let _silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::new());
+    let _silent = crate::log::silence();
     let counted = allocation_counter::measure(|| response = Some(call(request)));
     assert!(response.unwrap().status().is_success());
     counted.count_total

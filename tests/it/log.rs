@@ -1,28 +1,28 @@
-//! What is logged while a test runs.
+//! A log that its test reads.
 
 use std::{
     io,
     sync::{Arc, Mutex},
 };
 
-use tracing::{Level, subscriber::DefaultGuard};
+use tracing::{
+    Dispatch, Level,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Everything that this thread logs, down to `TRACE`.
+/// What was said, of every level.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Listens until the guard is dropped.
-    pub(crate) fn listen() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::TRACE)
-            .with_writer(log.clone())
-            .with_ansi(false)
-            .finish();
-        let guard = tracing::subscriber::set_default(subscriber);
-        (log, guard)
+    /// Writes what this thread says until the guard is dropped.
+    pub(crate) fn listen(&self) -> (DefaultGuard, Dispatch) {
+        // With one subscriber alone, `tracing` asks the thread that meets a line first whether anybody reads it;
+        // another test's thread would say no for all.
+        let second = Dispatch::new(NoSubscriber::default());
+        let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_writer(self.clone());
+        (tracing::subscriber::set_default(subscriber.finish()), second)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -47,6 +47,11 @@ impl<'a> MakeWriter<'a> for Log {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+}
+
+/// Nobody listens on this thread until the guard is dropped, not even where the whole suite is logged.
+pub(crate) fn silence() -> DefaultGuard {
+    tracing::subscriber::set_default(NoSubscriber::default())
 }
 
 /// With `PORTCULLIS_TEST_LOG`, everything that a process of the suite logs is appended to that file, so that the

@@ -3,7 +3,6 @@
 //! Whoever asks for a right answers alike: nobody is there, 401 with the layer's challenges; somebody is there
 //! and lacks the right, 403 on the presented scheme, with the scope that is missing if it is one.
 
-mod caller;
 mod combine;
 mod denied;
 mod future;
@@ -11,8 +10,6 @@ mod layer;
 mod permission;
 mod policy;
 mod service;
-
-pub(super) use caller::{context, typed};
 
 pub use combine::{Any, Not};
 pub use denied::Denied;

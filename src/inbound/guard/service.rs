@@ -9,8 +9,11 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{AnswerFuture, Policy, caller::known};
-use crate::problem::{MakeReply, ProblemReply};
+use super::{AnswerFuture, Policy};
+use crate::{
+    identity::caller::known,
+    problem::{MakeReply, ProblemReply},
+};
 
 /// Asks for a right in front of another service. See [`GuardLayer`](super::GuardLayer).
 #[must_use]

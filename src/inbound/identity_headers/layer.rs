@@ -8,8 +8,10 @@ use tower_layer::Layer;
 use super::{names::Names, service::IdentityHeadersService};
 use crate::{
     error::{ConfigError, Faults},
-    identity::{Auth, AuthContext, Issuer, Subject},
-    inbound::guard::{context, typed},
+    identity::{
+        Auth, AuthContext, Issuer, Subject,
+        caller::{context, typed},
+    },
     problem::{ProblemReply, Rejection},
 };
 

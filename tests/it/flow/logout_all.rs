@@ -1,0 +1,71 @@
+//! Logging out everywhere.
+
+use http::Method;
+use portcullis::{flow::LogoutAllService, identity::Subject};
+use serde_json::json;
+use tower::Layer;
+
+use super::{CROSS_SITE, PASSWORD, SAME_ORIGIN, flow, log_in, logout::cleared, post, send};
+use crate::support::{Mode, bearer};
+
+#[tokio::test]
+async fn r051_a_logout_everywhere_ends_all_logins_of_the_caller_and_nobody_elses() {
+    let flow = flow();
+    let layer = flow.fixture.layer().cookie("token").build().unwrap();
+    let all = LogoutAllService::new(flow.fixture.tokens.clone()).cookie("token").refresh_cookie("/auth");
+    let all = layer.layer(all.build().unwrap());
+    let (phone, bob) = (flow.fixture.login("ada").await, flow.fixture.login("bob").await);
+    let browser = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
+    let cookie = browser.cookie_header();
+    assert_eq!(post(&all, &[CROSS_SITE, ("cookie", &cookie)], "").await.status, 403);
+    let answer = post(&all, &[SAME_ORIGIN, ("cookie", &cookie)], "").await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({ "ended": 2 })));
+    assert_eq!(answer.cookies(), cleared());
+    for text in [phone.access().expose(), &browser.cookies()[0].1] {
+        assert!(flow.fixture.verify(text).await.is_err());
+    }
+    flow.fixture.verify(bob.access().expose()).await.unwrap();
+    // Whoever came by header has no cookie to lose.
+    let (_, value) = bearer(bob.access().expose());
+    let answer = post(&all, &[("authorization", &value)], "").await;
+    assert_eq!((answer.json(), answer.cookies().len()), (json!({ "ended": 1 }), 0));
+    assert_eq!(post(&all, &[("authorization", &value)], "").await.status, 401, "there is no caller any more");
+}
+
+#[tokio::test]
+async fn r209_the_other_devices_can_be_logged_out_and_this_one_kept() {
+    let flow = flow();
+    let layer = flow.fixture.layer().cookie("token").build().unwrap();
+    let others = LogoutAllService::new(flow.fixture.tokens.clone()).cookie("token").others_only();
+    let others = layer.layer(others.build().unwrap());
+    let (one, two) = (flow.fixture.login("ada").await, flow.fixture.login("ada").await);
+    let browser = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
+    let cookie = browser.cookie_header();
+    let answer = post(&others, &[SAME_ORIGIN, ("cookie", &cookie)], "").await;
+    assert_eq!((answer.json(), answer.cookies().len()), (json!({ "ended": 2 }), 0));
+    for issued in [one, two] {
+        assert!(flow.fixture.verify(issued.access().expose()).await.is_err());
+    }
+    let again = post(&others, &[SAME_ORIGIN, ("cookie", &cookie)], "").await;
+    assert_eq!(again.json(), json!({ "ended": 0 }));
+}
+
+#[tokio::test]
+async fn r051_a_logout_everywhere_needs_a_caller_and_a_store() {
+    let flow = flow();
+    let service = LogoutAllService::new(flow.fixture.tokens.clone()).cookie("token").build().unwrap();
+    let bare = post(&service, &[], "").await;
+    assert_eq!((bare.status.as_u16(), bare.code().as_str()), (500, "auth_layer_missing"));
+    let optional = flow.fixture.layer().optional().build().unwrap().layer(service.clone());
+    let anonymous = post(&optional, &[], "").await;
+    assert_eq!((anonymous.status.as_u16(), anonymous.code().as_str()), (401, "missing_credential"));
+    assert_eq!(anonymous.challenges(), [r#"Bearer realm="api""#, r#"Token realm="api""#]);
+    let guarded = flow.fixture.layer().cookie("token").build().unwrap().layer(service);
+    let login = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
+    let headers = [SAME_ORIGIN, ("cookie", &login.cookie_header())];
+    flow.fixture.store.set(Mode::ReadOnly);
+    assert_eq!(post(&guarded, &headers, "").await.status, 503);
+    flow.fixture.store.set(Mode::Now);
+    assert_eq!(send(&guarded, Method::GET, "/", &headers, "").await.status, 405);
+    assert_eq!(flow.fixture.tokens.revoke_subject(&Subject::local("ada")).await.unwrap(), 1);
+}
