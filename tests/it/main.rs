@@ -11,6 +11,7 @@ mod environment;
 mod events;
 mod extractors;
 mod features;
+mod first_use;
 mod flow;
 mod flow_bodies;
 mod flow_devices;
