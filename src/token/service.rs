@@ -12,7 +12,7 @@ use crate::{
     identity::Subject,
     keyring::KeyRing,
     maybe_ready::MaybeReady,
-    store::{LoginRecord, StoreError, TokenStore},
+    store::{Found, LoginRecord, StoreError, TokenStore},
     text::TokenId,
     verify::{Refusal, UserLookup},
 };
@@ -171,6 +171,13 @@ impl Parts {
 
     pub(super) fn emit_of_store(&self, kind: EventKind) {
         self.reporter.emit(Event::new(kind, self.clock.now()));
+    }
+
+    /// Whether a token of this login may be valid now: the access token, or the refresh token.
+    pub(super) fn lives(&self, Found { record, epoch }: &Found) -> bool {
+        *epoch == Some(record.epoch)
+            && !self.policy.is_before_floor(record)
+            && record.is_live(self.clock.now())
     }
 
     /// A store that does not answer is never an invalid token.
