@@ -2,9 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{
-    background::Background, pepper::Pepper, policy::TokenPolicy, users::RememberedUsers, watch::Watchers,
-};
+use super::{background::Background, pepper::Pepper, policy::TokenPolicy, users, watch::Watchers};
 use crate::{
     clock::{Clock, Timestamp},
     error::BoxError,
@@ -22,9 +20,11 @@ use crate::{
 /// Without [`users`](Self::users) the identity is the [`Subject`] itself. See the module docs.
 pub struct TokenService<I = Subject> {
     pub(super) parts: Arc<Parts>,
+    /// The look-up as it was given.
+    pub(super) source: Arc<dyn UserLookup<User = I>>,
     /// Asked on every request; may remember.
     pub(super) users: Arc<dyn UserLookup<User = I>>,
-    /// Asked where tokens are handed out.
+    /// Asked where tokens are handed out: always the source.
     pub(super) lookup: Arc<dyn UserLookup<User = I>>,
     pub(super) remembered: Option<Duration>,
 }
@@ -57,9 +57,9 @@ impl TokenService<Subject> {
             watchers: Arc::default(),
             reporter: Reporter::default(),
         };
-        let users = Arc::new(SubjectsAreUsers);
-        let lookup = Arc::clone(&users);
-        Self { parts: Arc::new(parts), users, lookup, remembered: None }
+        let source = Arc::new(SubjectsAreUsers);
+        let (users, lookup) = (Arc::clone(&source), Arc::clone(&source));
+        Self { parts: Arc::new(parts), source, users, lookup, remembered: None }
     }
 }
 
@@ -67,13 +67,14 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     /// Looks the user up on every request; inactive users are refused everywhere.
     #[must_use]
     pub fn users<L: UserLookup>(self, users: L) -> TokenService<L::User> {
-        let users = Arc::new(users);
-        let lookup = Arc::clone(&users);
-        TokenService { parts: self.parts, users, lookup, remembered: self.remembered }.remember()
+        let source = Arc::new(users);
+        let (users, lookup) = (Arc::clone(&source), Arc::clone(&source));
+        TokenService { parts: self.parts, source, users, lookup, remembered: self.remembered }.remember()
     }
 
     /// Remembers active users for so long between look-ups: for so long a user who was made inactive, or lost a
-    /// role, goes on as before. Refreshing and new tokens always look up. Default: nothing is remembered.
+    /// role, goes on as before. Refreshing, rekeying and watching always look up, and what they find is what this
+    /// service and its clones know from then on. Default: nothing is remembered.
     #[must_use]
     pub fn cache_users(mut self, age: Duration) -> Self {
         self.remembered = (!age.is_zero()).then_some(age);
@@ -88,13 +89,14 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     }
 
     fn remember(mut self) -> Self {
-        self.users = match self.remembered {
-            None => Arc::clone(&self.lookup),
+        let source = Arc::clone(&self.source);
+        match self.remembered {
+            None => (self.users, self.lookup) = (Arc::clone(&source), source),
             Some(age) => {
-                let (lookup, clock) = (Arc::clone(&self.lookup), self.parts.clock.clone());
-                Arc::new(RememberedUsers::new(lookup, age, clock))
+                let (remembered, fresh) = users::remembering(source, age, self.parts.clock.clone());
+                (self.users, self.lookup) = (Arc::new(remembered), Arc::new(fresh));
             }
-        };
+        }
         self
     }
 }
@@ -140,6 +142,7 @@ impl<I> Clone for TokenService<I> {
     fn clone(&self) -> Self {
         Self {
             parts: Arc::clone(&self.parts),
+            source: Arc::clone(&self.source),
             users: Arc::clone(&self.users),
             lookup: Arc::clone(&self.lookup),
             remembered: self.remembered,

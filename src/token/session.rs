@@ -42,6 +42,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     pub(crate) fn without_identity(&self) -> TokenService<()> {
         TokenService {
             parts: Arc::clone(&self.parts),
+            source: Arc::new(Presence(Arc::clone(&self.source))),
             users: Arc::new(Presence(Arc::clone(&self.users))),
             lookup: Arc::new(Presence(Arc::clone(&self.lookup))),
             remembered: None,
