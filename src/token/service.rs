@@ -159,12 +159,15 @@ impl<I> fmt::Debug for TokenService<I> {
 // ===== impl Parts =====
 
 impl Parts {
-    pub(super) fn emit(&self, kind: EventKind, record: &LoginRecord) {
-        let event = Event::new(kind, self.clock.now())
+    pub(super) fn event(&self, kind: EventKind, record: &LoginRecord) -> Event {
+        Event::new(kind, self.clock.now())
             .with_record(record.id)
             .with_subject(Arc::clone(&record.subject))
-            .with_channel(record.channel);
-        self.reporter.emit(event);
+            .with_channel(record.channel)
+    }
+
+    pub(super) fn emit(&self, kind: EventKind, record: &LoginRecord) {
+        self.reporter.emit(self.event(kind, record));
     }
 
     pub(super) fn emit_revoked(&self, id: TokenId, subject: &Arc<Subject>, reason: RevokeReason) {
