@@ -70,6 +70,8 @@ pub enum EventKind {
     ReuseAllowed {
         /// Time since the rotation.
         since_rotation: Duration,
+        /// Whether it was the client that had logged in.
+        by: RepeatedBy,
     },
     /// `grace_cap`: one generation was repeated more often than any honest client does. The request was refused,
     /// nothing was revoked.
@@ -118,6 +120,21 @@ pub enum ReuseKind {
     RecentPredecessor,
     /// An older one: no honest client keeps those.
     StaleAncestor,
+}
+
+/// Who was answered once more, compared with what the login's context says of the client that had logged in. A hint
+/// and no proof: a thief can call himself the same, and honest addresses change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RepeatedBy {
+    /// Address and user agent are the same, as far as they are known.
+    SameClient,
+    /// The address is in another network: another IPv4 address, or another IPv6 /64.
+    OtherNetwork,
+    /// It calls itself something else.
+    OtherAgent,
+    /// There is nothing to compare.
+    Unknown,
 }
 
 /// Why a login ended.
@@ -226,9 +243,16 @@ impl EventKind {
 
     pub(super) const fn since_rotation(&self) -> Option<Duration> {
         match self {
-            Self::TokenReuse { since_rotation, .. } | Self::ReuseAllowed { since_rotation } => {
+            Self::TokenReuse { since_rotation, .. } | Self::ReuseAllowed { since_rotation, .. } => {
                 Some(*since_rotation)
             }
+            _ => None,
+        }
+    }
+
+    pub(super) const fn by(&self) -> Option<&'static str> {
+        match self {
+            Self::ReuseAllowed { by, .. } => Some(by.as_str()),
             _ => None,
         }
     }
@@ -251,6 +275,20 @@ impl ReuseKind {
         match self {
             Self::RecentPredecessor => "recent_predecessor",
             Self::StaleAncestor => "stale_ancestor",
+        }
+    }
+}
+
+// ===== impl RepeatedBy =====
+
+impl RepeatedBy {
+    /// The name under which it is logged and counted.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SameClient => "same_client",
+            Self::OtherNetwork => "other_network",
+            Self::OtherAgent => "other_agent",
+            Self::Unknown => "unknown",
         }
     }
 }

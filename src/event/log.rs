@@ -30,6 +30,7 @@ macro_rules! line {
             ip = $event.client_ip().map(|ip| field::display(IpBucket::of(ip))),
             cause = $event.kind().cause(),
             since_rotation_ms = $event.kind().since_rotation().map(|span| span.as_millis()),
+            by = $event.kind().by(),
             count = $event.kind().count(),
         )
     };

@@ -36,7 +36,7 @@ mod occurrence;
 mod outlet;
 mod reporter;
 
-pub use kind::{EventKind, ReuseKind, RevokeReason};
+pub use kind::{EventKind, RepeatedBy, ReuseKind, RevokeReason};
 pub use occurrence::Event;
 pub use reporter::{Meter, Observer, Reporter};
 

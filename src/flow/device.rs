@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use http::{HeaderMap, header::USER_AGENT};
 use serde_json::{Map, Value};
 
-use crate::store::{Context, LoginRecord};
+use crate::{
+    store::{Context, LoginRecord},
+    token::{IP_ADDRESS, USER_AGENT as USER_AGENT_KEY},
+};
 
-/// Keys of a login's context.
+/// A key of a login's context, beside those of the token room.
 pub(super) const DEVICE: &str = "device";
-pub(super) const IP_ADDRESS: &str = "ip_address";
-pub(super) const USER_AGENT_KEY: &str = "user_agent";
 
 const DEVICE_MAX: usize = 256;
 const AGENT_MAX: usize = 512;
@@ -25,11 +26,10 @@ pub(super) struct Device {
 
 impl Device {
     pub(super) fn of(name: Option<&str>, client_ip: Option<IpAddr>, headers: &HeaderMap) -> Self {
-        let agent = headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         Self {
             device: name.map(|name| printable(name, DEVICE_MAX)).filter(|name| !name.is_empty()),
             ip_address: client_ip.map(|ip| ip.to_string()),
-            user_agent: agent.map(|agent| printable(&agent, AGENT_MAX)).filter(|agent| !agent.is_empty()),
+            user_agent: user_agent(headers),
         }
     }
 
@@ -47,6 +47,12 @@ impl Device {
         let same = |key: &str, now: &Option<String>| kept.get(key).and_then(Value::as_str) == now.as_deref();
         same(DEVICE, &self.device) && same(USER_AGENT_KEY, &self.user_agent)
     }
+}
+
+/// What a client calls itself, as a login keeps it.
+pub(super) fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let agent = String::from_utf8_lossy(headers.get(USER_AGENT)?.as_bytes());
+    Some(printable(&agent, AGENT_MAX)).filter(|agent| !agent.is_empty())
 }
 
 /// What a list of devices may show of a context. The rest is the application's.

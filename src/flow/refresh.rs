@@ -8,7 +8,7 @@ use super::{
     answer::{self, Answer},
     body::{self, Content},
     common::{Common, FromHead, Settings, bearer},
-    cookies,
+    cookies, device,
     endpoint::{self, Endpoint},
 };
 use crate::{
@@ -207,7 +207,14 @@ impl<I: Send + Sync + 'static> Refresh<I> {
         self.common.admit("refresh", client_ip, None).await?;
         let tenant = self.tenant.as_ref().and_then(|tenant| tenant(head));
         let client = self.client.as_ref().and_then(|client| client(head));
+        let user_agent = device::user_agent(&head.headers);
         let mut request = RefreshRequest::new(token, channel);
+        if let Some(client_ip) = client_ip {
+            request = request.with_client_ip(client_ip);
+        }
+        if let Some(user_agent) = &user_agent {
+            request = request.with_user_agent(user_agent);
+        }
         if let Some(tenant) = &tenant {
             request = request.with_tenant(tenant);
         }

@@ -33,7 +33,7 @@ const OTHERS: &str = "portcullis_events_total";
 /// | `portcullis_logins_total` | `outcome`: `success`, `failure`, `throttled` | attempts to log in |
 /// | `portcullis_tokens_issued_total` | `channel` | new logins |
 /// | `portcullis_refreshes_total` | `outcome`: `rotated`, `repeated`, `reuse`, `capped`, `ahead`, `inconsistent` | refreshes with a proven token |
-/// | `portcullis_reuse_allowed_seconds` | | histogram: how long after the rotation a refresh was repeated |
+/// | `portcullis_reuse_allowed_seconds` | `by`: `same_client`, `other_network`, `other_agent`, `unknown` | histogram: how long after the rotation a refresh was repeated |
 /// | `portcullis_reuse_rejected_seconds` | `age`: `recent_predecessor`, `stale_ancestor` | histogram: how long after the last rotation a used token came back |
 /// | `portcullis_revocations_total` | `reason`: that of the login, or `subject` where all logins of one were ended | ended logins |
 /// | `portcullis_purged_total` | | ended logins that were removed from the store |
@@ -107,9 +107,9 @@ impl Meter for Metrics {
                 counter!(ISSUED, "channel" => label(event.channel())).increment(1);
             }
             EventKind::TokenRefreshed => refresh("rotated"),
-            EventKind::ReuseAllowed { since_rotation } => {
+            EventKind::ReuseAllowed { since_rotation, by } => {
                 refresh("repeated");
-                histogram!(REUSE_ALLOWED).record(seconds(*since_rotation));
+                histogram!(REUSE_ALLOWED, "by" => by.as_str()).record(seconds(*since_rotation));
             }
             EventKind::TokenReuse { kind, since_rotation } => {
                 refresh("reuse");

@@ -13,7 +13,7 @@ use super::Metrics;
 use crate::{
     clock::Timestamp,
     credential::Channel,
-    event::{Event, EventKind, Meter, Reporter, ReuseKind, RevokeReason},
+    event::{Event, EventKind, Meter, RepeatedBy, Reporter, ReuseKind, RevokeReason},
     identity::Subject,
     problem::Reason,
     text::TokenId,
@@ -113,7 +113,7 @@ fn r212_each_event_is_counted_where_operators_look_for_it() {
         event(EventKind::LoginThrottled),
         event(EventKind::TokenCreated).with_channel(Channel::Cookie),
         event(EventKind::TokenRefreshed),
-        event(EventKind::ReuseAllowed { since_rotation }),
+        event(EventKind::ReuseAllowed { since_rotation, by: RepeatedBy::OtherAgent }),
         event(EventKind::TokenReuse { kind: ReuseKind::StaleAncestor, since_rotation }),
         event(EventKind::GraceCap),
         event(EventKind::StoreRegressed),
@@ -163,7 +163,7 @@ fn r212_each_event_is_counted_where_operators_look_for_it() {
             "portcullis_sessions_total{event=renewed} 1",
             "portcullis_sessions_total{event=used_after_expiry} 1",
             "portcullis_tokens_issued_total{channel=cookie} 1",
-            "portcullis_reuse_allowed_seconds [1.5]",
+            "portcullis_reuse_allowed_seconds{by=other_agent} [1.5]",
             "portcullis_reuse_rejected_seconds{age=stale_ancestor} [1.5]",
         ]
     );

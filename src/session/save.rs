@@ -39,7 +39,7 @@ impl State {
             let before = changes::entries(Some(&record))?;
             let mut after = before.clone();
             self.changes.apply(&mut after)?;
-            if after == before || engine.tokens.save_data(&record.id, record.version(), &after).await? {
+            if after == before || engine.tokens.save_data_of(&record, &after).await? {
                 return Ok(());
             }
             let found = engine.tokens.reload_session(&record.id).await;

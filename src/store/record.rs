@@ -37,7 +37,8 @@ pub struct LoginRecord {
     pub(crate) lineage: SecretBytes,
     pub(crate) generation: u32,
     pub(crate) rotated_at: Timestamp,
-    pub(crate) confirmed: bool,
+    /// When the current pair was first used; never while that is awaited.
+    pub(crate) confirmed_at: Timestamp,
     pub(crate) grace_hits: u32,
 
     pub(crate) created: Timestamp,
@@ -192,6 +193,16 @@ impl LoginRecord {
         self.revoked.map_or(end, |revocation| end.min(revocation.at()))
     }
 
+    /// Whether the current pair was used.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed_at != Timestamp::NEVER
+    }
+
+    /// The later of the last rotation and the first use of what it gave; never while that is awaited.
+    pub(crate) fn settled_at(&self) -> Timestamp {
+        self.rotated_at.max(self.confirmed_at)
+    }
+
     /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.
     pub(crate) fn rotate(&mut self, rotation: Rotation) {
         self.generation = rotation.generation.saturating_add(1);
@@ -200,7 +211,7 @@ impl LoginRecord {
         self.nonce = Some(Box::new(rotation.nonce));
         self.rotated_at = rotation.now;
         self.last_seen = self.last_seen.max(rotation.now);
-        self.confirmed = false;
+        self.confirmed_at = Timestamp::NEVER;
         self.grace_hits = 0;
         self.access_expires = rotation.access_expires;
         self.refresh_expires = self.refresh_expires.max(rotation.refresh_expires);
@@ -231,7 +242,7 @@ impl LoginRecord {
         self.nonce = None;
         self.rotated_at = rekey.now;
         self.last_seen = self.last_seen.max(rekey.now);
-        self.confirmed = true;
+        self.confirmed_at = rekey.now;
         self.grace_hits = 0;
         self.access_expires = rekey.access_expires;
         self.refresh_expires = rekey.refresh_expires;

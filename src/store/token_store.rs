@@ -54,7 +54,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// changed then.
     async fn insert(&self, record: LoginRecord, insertion: Insertion) -> Result<Inserted, StoreError>;
 
-    /// Writes the columns of `rotation`, sets `confirmed = false` and `grace_hits = 0`, and takes the old
+    /// Writes the columns of `rotation`, sets `confirmed_at` to never and `grace_hits` to zero, and takes the old
     /// refresh digest over as the previous one: where the id exists, the generation is the expected one,
     /// nothing is revoked and the record's epoch is its subject's. Returns whether a record was changed.
     async fn rotate(&self, id: &TokenId, rotation: Rotation) -> Result<bool, StoreError>;
@@ -63,15 +63,16 @@ pub trait TokenStore: Send + Sync + 'static {
     /// count is below `cap`. Returns whether a record was changed.
     async fn grace_hit(&self, id: &TokenId, generation: u32, cap: u32) -> Result<bool, StoreError>;
 
-    /// Sets `confirmed` where the id exists, the generation is this one and nothing is revoked.
-    fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>>;
+    /// Sets `confirmed_at` to `now` where the id exists, the generation is this one, nothing is revoked and the
+    /// moment is not set yet: the first one stays, whichever node it is from.
+    fn confirm(&self, id: &TokenId, generation: u32, now: Timestamp) -> MaybeReady<Result<(), StoreError>>;
 
     /// Writes the columns of `touch` where the id exists, the generation is the expected one, nothing is revoked
     /// and the login was last seen at `seen_before` or earlier. No end moves back. Returns whether a record was
     /// changed.
     fn touch(&self, id: &TokenId, touch: Touch) -> MaybeReady<Result<bool, StoreError>>;
 
-    /// Writes the columns of `rekey`, sets `confirmed`, and forgets previous digest, nonce and `grace_hits`: where
+    /// Writes the columns of `rekey`, sets `confirmed_at` to its moment, and forgets previous digest, nonce and `grace_hits`: where
     /// the id exists, the generation is the expected one, nothing is revoked and the record's epoch is its
     /// subject's. Returns whether a record was changed.
     async fn rekey(&self, id: &TokenId, rekey: Rekey) -> Result<bool, StoreError>;
@@ -108,7 +109,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// ([`LoginRecord::purgeable_from`]). Returns which were removed.
     async fn purge(&self, purge: &Purge) -> Result<Vec<TokenId>, StoreError>;
 
-    /// Wipes the nonce of every confirmed login that was rotated before this moment; its previous digest stays.
-    /// Returns how many records were changed.
-    async fn wipe_nonces(&self, rotated_before: Timestamp) -> Result<u64, StoreError>;
+    /// Wipes the nonce of every login that was rotated before this moment and whose new pair was first used before
+    /// it, too; its previous digest stays. Returns how many records were changed.
+    async fn wipe_nonces(&self, settled_before: Timestamp) -> Result<u64, StoreError>;
 }

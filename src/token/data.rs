@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::service::TokenService;
 use crate::{
-    store::{Data, JsonError, StoreError},
+    store::{Data, JsonError, LoginRecord, StoreError},
     text::TokenId,
 };
 
@@ -26,7 +26,8 @@ pub enum DataError {
 
 impl<I> TokenService<I> {
     /// Replaces the data of a login that lives, if its [version](crate::store::LoginRecord::version) is still the
-    /// one that was read. Says whether it was; if not, somebody else has changed it, or the login has ended.
+    /// one that was read. Says whether it was; if not, somebody else has changed it, or the login has ended: it was
+    /// revoked, or is past its access and its refresh life.
     ///
     /// # Errors
     /// [`DataError`].
@@ -40,7 +41,25 @@ impl<I> TokenService<I> {
         data: &impl Serialize,
     ) -> Result<bool, DataError> {
         let data = Data::new(data)?;
-        Ok(self.parts.store.save_data(login, version, data).await?)
+        match self.parts.store.find(login).wait().await? {
+            Some(found) if self.parts.lives(&found) => {
+                Ok(self.parts.store.save_data(login, version, data).await?)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// [`save_data`](Self::save_data) without another look at the login, for whoever has it before him.
+    pub(crate) async fn save_data_of(
+        &self,
+        login: &LoginRecord,
+        data: &impl Serialize,
+    ) -> Result<bool, DataError> {
+        let data = Data::new(data)?;
+        if !login.is_live(self.parts.clock.now()) {
+            return Ok(false);
+        }
+        Ok(self.parts.store.save_data(&login.id, login.version(), data).await?)
     }
 
     /// Changes the data of a login as often as it takes for the change to meet what it was made for: no parallel
@@ -63,7 +82,7 @@ impl<I> TokenService<I> {
             let Some(found) = self.parts.store.find(login).wait().await? else {
                 return Ok(false);
             };
-            if found.record.revoked.is_some() {
+            if !self.parts.lives(&found) {
                 return Ok(false);
             }
             let data = Data::new(&change(found.record.data().parse()?))?;

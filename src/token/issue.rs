@@ -155,7 +155,7 @@ impl Parts {
             lineage: SecretBytes::new(random::bytes()?),
             generation: 0,
             rotated_at: now,
-            confirmed: true,
+            confirmed_at: now,
             grace_hits: 0,
             created: now,
             last_seen: now,

@@ -1,6 +1,8 @@
 //! What becomes of a refresh token: pure functions of token, record and time. The letters name the branches in
 //! [the architecture notes](crate::docs::architecture).
 
+use std::time::Duration;
+
 use super::{
     pepper::{KeyTrouble, Pepper},
     policy::{GRACE_CAP, SKEW, TokenPolicy},
@@ -107,8 +109,12 @@ pub(super) fn standing(
     // A clock that went back makes this zero: an honest repeat stays one.
     let elapsed = now.since(record.rotated_at);
     let unconfirmed = record.refresh_ttl.get().map_or(policy.unconfirmed, |ttl| ttl.min(policy.unconfirmed));
-    let in_grace = !policy.grace.is_zero() && (raced || elapsed < policy.grace);
-    let in_window = in_grace || (!record.confirmed && elapsed < unconfirmed);
+    let since_use = since_first_use(record, now, unconfirmed);
+    // Noted by a clock that is off, so it opens nothing; and nobody is punished for it.
+    let used_ahead = record.confirmed_at > now.plus(SKEW);
+    let in_grace = !policy.grace.is_zero()
+        && (raced || elapsed < policy.grace || (since_use < policy.grace && !used_ahead));
+    let in_window = in_grace || (!record.is_confirmed() && elapsed < unconfirmed);
 
     if predecessor && record.previous.is_some() && record.nonce.is_some() && in_window {
         return if record.grace_hits < GRACE_CAP { Standing::Repeat } else { Standing::Capped };
@@ -116,9 +122,20 @@ pub(super) fn standing(
     if raced {
         return Standing::Refused(Reason::LostRace);
     }
-    let nonce_gone = record.nonce.is_none() && !record.confirmed;
-    if predecessor && (elapsed < policy.grace + SKEW || nonce_gone) {
+    let nonce_gone = record.nonce.is_none() && !record.is_confirmed();
+    if predecessor && (elapsed.min(since_use) < policy.grace + SKEW || nonce_gone) {
         return Standing::Refused(Reason::TooRecent);
     }
     Standing::Reuse(if predecessor { ReuseKind::RecentPredecessor } else { ReuseKind::StaleAncestor })
+}
+
+/// The time since the short window was opened once more, by the first use of the new pair: tabs that wake together
+/// with a token whose answer was lost present it within seconds, however long ago the rotation was. Only what ends the
+/// long window does that: a first use after it opens nothing that was shut.
+fn since_first_use(record: &LoginRecord, now: Timestamp, unconfirmed: Duration) -> Duration {
+    if record.confirmed_at.since(record.rotated_at) < unconfirmed {
+        now.since(record.confirmed_at)
+    } else {
+        Duration::MAX
+    }
 }

@@ -156,7 +156,7 @@ impl<I> TokenService<I> {
         faults.check(label.is_none_or(is_label), "label", label, LABEL_RULE);
         faults.finish()?;
         let found = self.parts.store.find(login).wait().await?;
-        if found.is_none_or(|found| *found.record.subject != *subject) {
+        if found.is_none_or(|found| *found.record.subject != *subject || !self.parts.lives(&found)) {
             return Ok(false);
         }
         Ok(self.parts.store.set_label(login, label.map(Arc::from)).await?)

@@ -52,6 +52,7 @@
 //! ```
 
 mod background;
+mod caller;
 mod data;
 mod issue;
 mod issued;
@@ -86,6 +87,7 @@ pub use record::NoRecord;
 pub use request::RefreshRequest;
 pub use service::TokenService;
 
+pub(crate) use caller::{IP_ADDRESS, USER_AGENT};
 pub(crate) use session::Standing;
 
 #[cfg(test)]

@@ -160,7 +160,8 @@ impl TokenPolicy {
 }
 
 impl Default for TokenPolicy {
-    /// 24 h, refreshed for 7 d, 7 d in all; repeats for 10 s, or until the new pair is used (at most 24 h).
+    /// 24 h, refreshed for 7 d, 7 d in all; repeats for 10 s, or until the new pair is used (at most 24 h) and 10 s from
+    /// then.
     fn default() -> Self {
         Self::builder().build().expect("the defaults break no rule")
     }
@@ -231,8 +232,8 @@ impl TokenPolicyBuilder {
         self
     }
 
-    /// How long after a rotation the direct predecessor gets the same pair. At most 300 s; zero for never.
-    /// Default 10 s.
+    /// How long after a rotation the direct predecessor gets the same pair; and how long after the first use of that
+    /// pair, where it was still [awaited](Self::unconfirmed). At most 300 s; zero for never. Default 10 s.
     pub fn grace(mut self, window: Duration) -> Self {
         self.grace = window;
         self

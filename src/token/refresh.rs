@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Issued,
+    Issued, caller,
     judge::{self, Standing},
     lifetimes,
     pepper::Pepper,
@@ -102,16 +102,16 @@ impl<I: Send + Sync + 'static> TokenService<I> {
                 Step::Done(Err(Refusal::Invalid(Reason::AheadOfStore)))
             }
             Standing::Current => parts.rotate(presented, &record, now).await,
-            Standing::Repeat => parts.repeat(presented, record, now).await,
+            Standing::Repeat => parts.repeat(presented, request, record, now).await,
             Standing::Capped => {
-                parts.emit(EventKind::GraceCap, &record);
+                parts.emit_for(EventKind::GraceCap, &record, request);
                 Step::Done(Err(Refusal::Invalid(Reason::GraceCap)))
             }
             Standing::Refused(reason) => Step::Done(Err(Refusal::Invalid(reason))),
             Standing::Reuse(kind) => {
                 let since_rotation = arrived.since(record.rotated_at);
                 let event = EventKind::TokenReuse { kind, since_rotation };
-                Step::Done(Err(parts.end_reused(&record, event).await))
+                Step::Done(Err(parts.end_reused(&record, event, request).await))
             }
         }
     }
@@ -153,7 +153,13 @@ impl Parts {
     }
 
     /// Branch k: the same pair once more. Neither an end nor the moment of the rotation moves.
-    async fn repeat(&self, presented: &RefreshText, record: Arc<LoginRecord>, now: Timestamp) -> Step {
+    async fn repeat(
+        &self,
+        presented: &RefreshText,
+        request: &RefreshRequest<'_>,
+        record: Arc<LoginRecord>,
+        now: Timestamp,
+    ) -> Step {
         let Some(nonce) = &record.nonce else {
             return Step::LostRepeat;
         };
@@ -168,7 +174,8 @@ impl Parts {
         match self.store.grace_hit(&record.id, record.generation, super::policy::GRACE_CAP).await {
             Ok(true) => {
                 let since_rotation = now.since(record.rotated_at);
-                self.emit(EventKind::ReuseAllowed { since_rotation }, &record);
+                let by = caller::repeated_by(request, &record);
+                self.emit_for(EventKind::ReuseAllowed { since_rotation, by }, &record, request);
                 Step::Done(Ok(self.hand_out(&pair, record, now)))
             }
             Ok(false) => Step::LostRepeat,
@@ -199,15 +206,28 @@ impl Parts {
     }
 
     /// Branch m: revoked by the first proof, which alone is reported.
-    async fn end_reused(&self, record: &LoginRecord, event: EventKind) -> Refusal {
+    async fn end_reused(
+        &self,
+        record: &LoginRecord,
+        event: EventKind,
+        request: &RefreshRequest<'_>,
+    ) -> Refusal {
         match self.revoke_login(&record.id, RevokeReason::Reuse).await {
             Ok(first) => {
                 if first {
-                    self.emit(event, record);
+                    self.emit_for(event, record, request);
                 }
                 Refusal::Invalid(Reason::Reuse)
             }
             Err(error) => Self::store_failed(error),
         }
+    }
+
+    fn emit_for(&self, kind: EventKind, record: &LoginRecord, request: &RefreshRequest<'_>) {
+        let event = self.event(kind, record);
+        self.reporter.emit(match request.client_ip() {
+            Some(client_ip) => event.with_client_ip(client_ip),
+            None => event,
+        });
     }
 }

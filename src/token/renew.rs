@@ -70,10 +70,10 @@ fn extended(
 
 /// From here on the predecessor is refused or proves a reuse, for which its digest is enough.
 fn repeats_are_over(record: &LoginRecord, now: Timestamp, policy: &TokenPolicy) -> bool {
-    record.nonce.is_some() && record.confirmed && record.rotated_at < wipe_before(now, policy)
+    record.nonce.is_some() && record.settled_at() < wipe_before(now, policy)
 }
 
-/// Nonces of confirmed rotations from before this moment are of no more use.
+/// Nonces of rotations that were confirmed before this moment are of no more use.
 pub(super) fn wipe_before(now: Timestamp, policy: &TokenPolicy) -> Timestamp {
     now.minus(policy.grace + SKEW)
 }

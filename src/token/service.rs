@@ -2,9 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{
-    background::Background, pepper::Pepper, policy::TokenPolicy, users::RememberedUsers, watch::Watchers,
-};
+use super::{background::Background, pepper::Pepper, policy::TokenPolicy, users, watch::Watchers};
 use crate::{
     clock::{Clock, Timestamp},
     error::BoxError,
@@ -12,7 +10,7 @@ use crate::{
     identity::Subject,
     keyring::KeyRing,
     maybe_ready::MaybeReady,
-    store::{LoginRecord, StoreError, TokenStore},
+    store::{Found, LoginRecord, StoreError, TokenStore},
     text::TokenId,
     verify::{Refusal, UserLookup},
 };
@@ -22,9 +20,11 @@ use crate::{
 /// Without [`users`](Self::users) the identity is the [`Subject`] itself. See the module docs.
 pub struct TokenService<I = Subject> {
     pub(super) parts: Arc<Parts>,
+    /// The look-up as it was given.
+    pub(super) source: Arc<dyn UserLookup<User = I>>,
     /// Asked on every request; may remember.
     pub(super) users: Arc<dyn UserLookup<User = I>>,
-    /// Asked where tokens are handed out.
+    /// Asked where tokens are handed out: always the source.
     pub(super) lookup: Arc<dyn UserLookup<User = I>>,
     pub(super) remembered: Option<Duration>,
 }
@@ -57,9 +57,9 @@ impl TokenService<Subject> {
             watchers: Arc::default(),
             reporter: Reporter::default(),
         };
-        let users = Arc::new(SubjectsAreUsers);
-        let lookup = Arc::clone(&users);
-        Self { parts: Arc::new(parts), users, lookup, remembered: None }
+        let source = Arc::new(SubjectsAreUsers);
+        let (users, lookup) = (Arc::clone(&source), Arc::clone(&source));
+        Self { parts: Arc::new(parts), source, users, lookup, remembered: None }
     }
 }
 
@@ -67,13 +67,14 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     /// Looks the user up on every request; inactive users are refused everywhere.
     #[must_use]
     pub fn users<L: UserLookup>(self, users: L) -> TokenService<L::User> {
-        let users = Arc::new(users);
-        let lookup = Arc::clone(&users);
-        TokenService { parts: self.parts, users, lookup, remembered: self.remembered }.remember()
+        let source = Arc::new(users);
+        let (users, lookup) = (Arc::clone(&source), Arc::clone(&source));
+        TokenService { parts: self.parts, source, users, lookup, remembered: self.remembered }.remember()
     }
 
     /// Remembers active users for so long between look-ups: for so long a user who was made inactive, or lost a
-    /// role, goes on as before. Refreshing and new tokens always look up. Default: nothing is remembered.
+    /// role, goes on as before. Refreshing, rekeying and watching always look up, and what they find is what this
+    /// service and its clones know from then on. Default: nothing is remembered.
     #[must_use]
     pub fn cache_users(mut self, age: Duration) -> Self {
         self.remembered = (!age.is_zero()).then_some(age);
@@ -88,13 +89,14 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     }
 
     fn remember(mut self) -> Self {
-        self.users = match self.remembered {
-            None => Arc::clone(&self.lookup),
+        let source = Arc::clone(&self.source);
+        match self.remembered {
+            None => (self.users, self.lookup) = (Arc::clone(&source), source),
             Some(age) => {
-                let (lookup, clock) = (Arc::clone(&self.lookup), self.parts.clock.clone());
-                Arc::new(RememberedUsers::new(lookup, age, clock))
+                let (remembered, fresh) = users::remembering(source, age, self.parts.clock.clone());
+                (self.users, self.lookup) = (Arc::new(remembered), Arc::new(fresh));
             }
-        };
+        }
         self
     }
 }
@@ -140,6 +142,7 @@ impl<I> Clone for TokenService<I> {
     fn clone(&self) -> Self {
         Self {
             parts: Arc::clone(&self.parts),
+            source: Arc::clone(&self.source),
             users: Arc::clone(&self.users),
             lookup: Arc::clone(&self.lookup),
             remembered: self.remembered,
@@ -156,12 +159,15 @@ impl<I> fmt::Debug for TokenService<I> {
 // ===== impl Parts =====
 
 impl Parts {
-    pub(super) fn emit(&self, kind: EventKind, record: &LoginRecord) {
-        let event = Event::new(kind, self.clock.now())
+    pub(super) fn event(&self, kind: EventKind, record: &LoginRecord) -> Event {
+        Event::new(kind, self.clock.now())
             .with_record(record.id)
             .with_subject(Arc::clone(&record.subject))
-            .with_channel(record.channel);
-        self.reporter.emit(event);
+            .with_channel(record.channel)
+    }
+
+    pub(super) fn emit(&self, kind: EventKind, record: &LoginRecord) {
+        self.reporter.emit(self.event(kind, record));
     }
 
     pub(super) fn emit_revoked(&self, id: TokenId, subject: &Arc<Subject>, reason: RevokeReason) {
@@ -171,6 +177,13 @@ impl Parts {
 
     pub(super) fn emit_of_store(&self, kind: EventKind) {
         self.reporter.emit(Event::new(kind, self.clock.now()));
+    }
+
+    /// Whether a token of this login may be valid now: the access token, or the refresh token.
+    pub(super) fn lives(&self, Found { record, epoch }: &Found) -> bool {
+        *epoch == Some(record.epoch)
+            && !self.policy.is_before_floor(record)
+            && record.is_live(self.clock.now())
     }
 
     /// A store that does not answer is never an invalid token.

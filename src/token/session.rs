@@ -42,6 +42,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     pub(crate) fn without_identity(&self) -> TokenService<()> {
         TokenService {
             parts: Arc::clone(&self.parts),
+            source: Arc::new(Presence(Arc::clone(&self.source))),
             users: Arc::new(Presence(Arc::clone(&self.users))),
             lookup: Arc::new(Presence(Arc::clone(&self.lookup))),
             remembered: None,
@@ -87,13 +88,8 @@ impl<I: Send + Sync + 'static> TokenService<I> {
 
     /// The login as it is now; `None` if it has ended.
     pub(crate) async fn reload_session(&self, id: &TokenId) -> Result<Option<Arc<LoginRecord>>, StoreError> {
-        let Some(Found { record, epoch }) = self.parts.store.find(id).wait().await? else {
-            return Ok(None);
-        };
-        let lives = epoch == Some(record.epoch)
-            && !self.parts.policy.is_before_floor(&record)
-            && record.is_live(self.parts.clock.now());
-        Ok(lives.then_some(record))
+        let found = self.parts.store.find(id).wait().await?;
+        Ok(found.filter(|found| self.parts.lives(found)).map(|found| found.record))
     }
 
     /// The id in a text that looks like a token of this service. It proves nothing.

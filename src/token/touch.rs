@@ -37,13 +37,13 @@ impl<I> TokenService<I> {
 }
 
 impl Parts {
-    /// Notes that a new pair is in use. A confirmation that is lost is written at the next use: no reason to
-    /// refuse or delay this one.
-    pub(super) fn confirm(self: &Arc<Self>, record: &Arc<LoginRecord>) {
+    /// Notes that a new pair is in use since `now`. A confirmation that is lost is written at the next use: no reason
+    /// to refuse or delay this one.
+    pub(super) fn confirm(self: &Arc<Self>, record: &Arc<LoginRecord>, now: Timestamp) {
         let Ok(slot) = self.background.reserve(Job::Confirm(record.id)) else {
             return;
         };
-        match self.store.confirm(&record.id, record.generation) {
+        match self.store.confirm(&record.id, record.generation, now) {
             MaybeReady::Now(confirmed) => self.note_confirmation(record, confirmed),
             MaybeReady::Later(confirming) => {
                 // Weak: what is under way shall not keep the service alive.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use papaya::HashMap;
+use papaya::{HashMap, Operation};
 
 use crate::{
     clock::{Clock, Monotonic},
@@ -21,8 +21,14 @@ use crate::{
 /// Users that are remembered at most; others are looked up every time.
 const CAPACITY: usize = 100_000;
 
-/// Remembers active users for a while. That somebody is unknown or inactive is never remembered, nor is an error.
-pub(super) struct RememberedUsers<U> {
+/// Remembers active users for a while. An answer that somebody is unknown or inactive is given to nobody else, nor is an
+/// error.
+pub(super) struct RememberedUsers<U>(Arc<Lookup<U>>);
+
+/// Never answers from the memory, which learns from it: whoever is found inactive here is so for every request.
+pub(super) struct FreshUsers<U>(Arc<Lookup<U>>);
+
+struct Lookup<U> {
     inner: Arc<dyn UserLookup<User = U>>,
     memory: Arc<Memory<U>>,
     clock: Clock,
@@ -36,36 +42,57 @@ struct Memory<U> {
 }
 
 struct Known<U> {
-    user: Arc<U>,
+    /// `None` where none was found, so that a look-up that is still on its way does not bring one back.
+    user: Option<Arc<U>>,
+    /// Before the look-up of a user, after that of nobody: whatever began up to then is older.
     since: Monotonic,
 }
 
-impl<U: Send + Sync + 'static> RememberedUsers<U> {
-    pub(super) fn new(inner: Arc<dyn UserLookup<User = U>>, age: Duration, clock: Clock) -> Self {
-        let memory = Memory { known: HashMap::new(), age, since_sweep: AtomicU64::new(0) };
-        Self { inner, memory: Arc::new(memory), clock }
-    }
+/// Both look-ups over one memory.
+pub(super) fn remembering<U: Send + Sync + 'static>(
+    inner: Arc<dyn UserLookup<User = U>>,
+    age: Duration,
+    clock: Clock,
+) -> (RememberedUsers<U>, FreshUsers<U>) {
+    let memory = Memory { known: HashMap::new(), age, since_sweep: AtomicU64::new(0) };
+    let lookup = Arc::new(Lookup { inner, memory: Arc::new(memory), clock });
+    (RememberedUsers(Arc::clone(&lookup)), FreshUsers(lookup))
 }
 
 impl<U: Send + Sync + 'static> UserLookup for RememberedUsers<U> {
     type User = U;
 
     fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<U>>, BoxError>> {
-        // Read before the look-up: what is remembered must not outlive its age.
-        let now = self.clock.monotonic();
-        if let Some(user) = self.memory.get(subject, now) {
-            return MaybeReady::Now(Ok(Some(user)));
+        match self.0.memory.get(subject, self.0.clock.monotonic()) {
+            Some(user) => MaybeReady::Now(Ok(Some(user))),
+            None => self.0.ask(subject),
         }
+    }
+}
+
+impl<U: Send + Sync + 'static> UserLookup for FreshUsers<U> {
+    type User = U;
+
+    fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<U>>, BoxError>> {
+        self.0.ask(subject)
+    }
+}
+
+impl<U: Send + Sync + 'static> Lookup<U> {
+    fn ask(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<U>>, BoxError>> {
+        // Read before the look-up: what is remembered must not outlive its age.
+        let began = self.clock.monotonic();
         match self.inner.find(subject) {
             MaybeReady::Now(found) => {
-                self.memory.note(subject, &found, now);
+                self.memory.note(subject, &found, began, &self.clock);
                 MaybeReady::Now(found)
             }
             MaybeReady::Later(found) => {
-                let (memory, subject) = (Arc::clone(&self.memory), Arc::clone(subject));
+                let (memory, clock, subject) =
+                    (Arc::clone(&self.memory), self.clock.clone(), Arc::clone(subject));
                 MaybeReady::later(async move {
                     let found = found.await;
-                    memory.note(&subject, &found, now);
+                    memory.note(&subject, &found, began, &clock);
                     found
                 })
             }
@@ -77,24 +104,43 @@ impl<U: Send + Sync + 'static> Memory<U> {
     fn get(&self, subject: &Arc<Subject>, now: Monotonic) -> Option<Arc<U>> {
         let known = self.known.pin();
         let found = known.get(subject)?;
-        (now.since(found.since) < self.age).then(|| Arc::clone(&found.user))
+        found.user.as_ref().filter(|_| now.since(found.since) < self.age).map(Arc::clone)
     }
 
-    fn note(&self, subject: &Arc<Subject>, found: &Result<Option<Arc<U>>, BoxError>, since: Monotonic) {
+    fn note(
+        &self,
+        subject: &Arc<Subject>,
+        found: &Result<Option<Arc<U>>, BoxError>,
+        began: Monotonic,
+        clock: &Clock,
+    ) {
+        let (user, since) = match found {
+            Ok(Some(user)) => (Some(user), began),
+            Ok(None) => (None, clock.monotonic()),
+            Err(_) => return,
+        };
         let known = self.known.pin();
-        match found {
-            Ok(Some(user)) => {
-                // One search for every CAPACITY of users: what a crowd costs is shared by the crowd.
-                if self.since_sweep.fetch_add(1, Ordering::Relaxed) >= CAPACITY as u64 {
-                    self.since_sweep.store(0, Ordering::Relaxed);
-                    known.retain(|_, old| since.since(old.since) < self.age);
-                }
-                if known.len() < CAPACITY {
-                    known.insert(Arc::clone(subject), Known { user: Arc::clone(user), since });
-                }
-            }
-            Ok(None) => drop(known.remove(subject)),
-            Err(_) => {}
+        // One search for every CAPACITY of users: what a crowd costs is shared by the crowd.
+        if self.since_sweep.fetch_add(1, Ordering::Relaxed) >= CAPACITY as u64 {
+            self.since_sweep.store(0, Ordering::Relaxed);
+            known.retain(|_, old| since.since(old.since) < self.age);
+        }
+        let full = known.len() >= CAPACITY;
+        known.compute(Arc::clone(subject), |old| match old {
+            None if full => Operation::Abort(()),
+            Some((_, old)) if user.is_some() && old.is_newer_than(since) => Operation::Abort(()),
+            _ => Operation::Insert(Known { user: user.map(Arc::clone), since }),
+        });
+    }
+}
+
+impl<U> Known<U> {
+    /// Whether this is younger than what a look-up found that began at `began`.
+    fn is_newer_than(&self, began: Monotonic) -> bool {
+        match self.user {
+            Some(_) => self.since > began,
+            // The clock has ticks: in the same one, the user may have been found before.
+            None => self.since >= began,
         }
     }
 }

@@ -117,8 +117,8 @@ impl<I: Send + Sync + 'static> TokenService<I> {
 
     /// Nothing is written for a user who is not active: the look-up comes first.
     fn admit(&self, proven: Proven<I>) -> MaybeReady<Outcome<I>> {
-        if !proven.record.confirmed {
-            self.parts.confirm(&proven.record);
+        if !proven.record.is_confirmed() {
+            self.parts.confirm(&proven.record, proven.now);
         }
         match self.parts.touch(&proven) {
             MaybeReady::Now(renewal) => MaybeReady::Now(Ok(verified(proven, renewal))),

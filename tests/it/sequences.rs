@@ -271,9 +271,9 @@ impl World {
 
     fn save(&mut self, login: usize, behind: u64) {
         let (id, version) = (self.logins[login].current().record().id(), self.logins[login].version);
-        let there = self.record(login).is_some();
+        let lives = self.record(login).is_some_and(|record| record.is_live(self.time.now()));
         let saved = now(self.tokens.save_data(&id, version.wrapping_sub(behind), &version)).unwrap();
-        assert_eq!(saved, there && behind == 0 && !self.logins[login].ended);
+        assert_eq!(saved, lives && behind == 0 && !self.logins[login].ended);
         self.logins[login].version += u64::from(saved);
     }
 

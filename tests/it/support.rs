@@ -253,16 +253,16 @@ impl TokenStore for ProbeStore {
         self.memory.grace_hit(id, generation, cap).await
     }
 
-    fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>> {
+    fn confirm(&self, id: &TokenId, generation: u32, now: Timestamp) -> MaybeReady<Result<(), StoreError>> {
         let (this, id) = (self.clone(), *id);
         match self.mode() {
             Mode::Now | Mode::AlwaysLate | Mode::NextEpoch | Mode::NoEpoch => {
                 self.probe.writes.fetch_add(1, Ordering::SeqCst);
-                self.memory.confirm(&id, generation)
+                self.memory.confirm(&id, generation, now)
             }
             _ => MaybeReady::later(async move {
                 this.write().await?;
-                this.memory.confirm(&id, generation).wait().await
+                this.memory.confirm(&id, generation, now).wait().await
             }),
         }
     }
@@ -345,9 +345,9 @@ impl TokenStore for ProbeStore {
         self.memory.purge(purge).await
     }
 
-    async fn wipe_nonces(&self, rotated_before: Timestamp) -> Result<u64, StoreError> {
+    async fn wipe_nonces(&self, settled_before: Timestamp) -> Result<u64, StoreError> {
         self.write().await?;
-        self.memory.wipe_nonces(rotated_before).await
+        self.memory.wipe_nonces(settled_before).await
     }
 }
 

@@ -38,7 +38,7 @@ fn vocabulary() -> Vec<(EventKind, &'static str, &'static str)> {
             "WARN",
             "authn_token_reuse",
         ),
-        (EventKind::ReuseAllowed { since_rotation }, "DEBUG", "reuse_allowed"),
+        (EventKind::ReuseAllowed { since_rotation, by: RepeatedBy::Unknown }, "DEBUG", "reuse_allowed"),
         (EventKind::GraceCap, "WARN", "grace_cap"),
         (EventKind::SessionCreated, "INFO", "session_created"),
         (EventKind::SessionRenewed, "DEBUG", "session_renewed"),
@@ -167,7 +167,10 @@ fn sec_k03_what_only_some_kinds_have_is_a_field() {
     let reuse = EventKind::TokenReuse { kind: ReuseKind::RecentPredecessor, since_rotation };
     for (kind, fields) in [
         (reuse, " cause=\"recent_predecessor\" since_rotation_ms=1500\n"),
-        (EventKind::ReuseAllowed { since_rotation }, " since_rotation_ms=1500\n"),
+        (
+            EventKind::ReuseAllowed { since_rotation, by: RepeatedBy::OtherNetwork },
+            " since_rotation_ms=1500 by=\"other_network\"\n",
+        ),
         (EventKind::TokenRevoked { reason: RevokeReason::Inactive }, " cause=\"inactive\"\n"),
         (EventKind::Purged { count: 12 }, " count=12\n"),
     ] {

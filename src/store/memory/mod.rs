@@ -227,11 +227,13 @@ impl TokenStore for MemoryStore {
         }))
     }
 
-    fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>> {
+    fn confirm(&self, id: &TokenId, generation: u32, now: Timestamp) -> MaybeReady<Result<(), StoreError>> {
         self.update(id, |record, _| {
-            let allowed = record.generation == generation && record.revoked.is_none() && !record.confirmed;
-            record.confirmed |= allowed;
-            allowed
+            let first = record.generation == generation && record.revoked.is_none() && !record.is_confirmed();
+            if first {
+                record.confirmed_at = now;
+            }
+            first
         });
         MaybeReady::Now(Ok(()))
     }
@@ -389,10 +391,8 @@ impl TokenStore for MemoryStore {
     }
 
     /// Passes over the whole store.
-    async fn wipe_nonces(&self, rotated_before: Timestamp) -> Result<u64, StoreError> {
-        let due = |record: &LoginRecord| {
-            record.confirmed && record.nonce.is_some() && record.rotated_at < rotated_before
-        };
+    async fn wipe_nonces(&self, settled_before: Timestamp) -> Result<u64, StoreError> {
+        let due = |record: &LoginRecord| record.nonce.is_some() && record.settled_at() < settled_before;
         let rows = self.0.rows.pin();
         let ids: Vec<_> = rows.iter().filter(|(_, row)| due(&row.record)).map(|(id, _)| *id).collect();
         let wiped = ids.iter().filter(|id| {

@@ -127,7 +127,7 @@ async fn nothing_but_insert_creates_a_record() {
     let rotation = rotation(&record, time.now());
     assert!(!store.rotate(&id, rotation).await.unwrap());
     assert!(!store.grace_hit(&id, 0, 100).await.unwrap());
-    store.confirm(&id, 0).wait().await.unwrap();
+    store.confirm(&id, 0, time.now()).wait().await.unwrap();
     assert!(!store.revoke(&id, Revocation::new(time.now(), RevokeReason::Logout)).await.unwrap());
     assert!(store.find(&id).wait().await.unwrap().is_none() && store.is_empty());
 }
@@ -208,7 +208,7 @@ async fn no_write_changes_a_revoked_record() {
     let now = time.now();
     assert!(!store.rotate(&id, rotation(&record, now)).await.unwrap());
     assert!(!store.grace_hit(&id, 0, 100).await.unwrap());
-    store.confirm(&id, 0).wait().await.unwrap();
+    store.confirm(&id, 0, time.now()).wait().await.unwrap();
     assert!(!store.touch(&id, touch(&record, now)).wait().await.unwrap());
     assert!(!store.rekey(&id, rekey(&record, now)).await.unwrap());
     assert!(!store.save_data(&id, 0, Data::default()).await.unwrap());
@@ -251,4 +251,30 @@ async fn a_login_of_another_epoch_does_not_count_towards_a_limit() {
     store.0.rows.pin().get(&id).unwrap().subject.raise_epoch();
     login(&one, "a").await.unwrap();
     assert_eq!(login(&one, "a").await, Err(IssueErrorKind::LimitReached));
+}
+
+/// The first moment stays, and only the generation that was used is confirmed.
+#[tokio::test]
+async fn a_pair_is_first_used_once() {
+    let (store, time, tokens) = service(10);
+    let id = login(&tokens, "a").await.unwrap();
+    let found = async || LoginRecord::clone(&store.find(&id).wait().await.unwrap().unwrap().record);
+    let issued = found().await;
+    assert_eq!(issued.confirmed_at, time.now(), "nobody waits for the first use of a login");
+    assert!(store.rotate(&id, rotation(&issued, time.now())).await.unwrap());
+    assert_eq!(found().await.confirmed_at, Timestamp::NEVER);
+    time.advance(Duration::from_secs(60));
+    for generation in [0, 2] {
+        store.confirm(&id, generation, time.now()).wait().await.unwrap();
+        assert!(!found().await.is_confirmed());
+    }
+    let first = time.now();
+    for moment in [first, first.plus(Duration::from_secs(1)), first.minus(Duration::from_secs(1))] {
+        store.confirm(&id, 1, moment).wait().await.unwrap();
+        assert_eq!(found().await.confirmed_at, first);
+    }
+    assert_eq!(found().await.settled_at(), first);
+    time.advance(Duration::from_secs(60));
+    assert!(store.rekey(&id, rekey(&found().await, time.now())).await.unwrap());
+    assert_eq!(found().await.confirmed_at, time.now());
 }

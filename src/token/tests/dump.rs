@@ -34,6 +34,7 @@ fn dump(record: &LoginRecord) -> Vec<u8> {
     let times = [
         record.created,
         record.rotated_at,
+        record.confirmed_at,
         record.last_seen,
         record.access_expires,
         record.refresh_expires,
@@ -288,6 +289,44 @@ async fn r201_a_copy_and_the_predecessor_are_that_login_until_the_nonce_is_wiped
     fixture.time.advance(Duration::from_secs(2 * 3600));
     fixture.verify(texts[3].access().expose()).await.unwrap();
     assert!(fixture.record(&id).await.nonce.is_none(), "a touch wipes it as well");
+}
+
+/// Not before the window is over, which the first use opens once more, and as soon as it is.
+#[tokio::test]
+async fn r201_the_nonce_stays_as_long_as_the_first_use_lets_it_be_repeated() {
+    const MILLI: Duration = Duration::from_millis(1);
+    let every_use = TokenPolicy::builder().sliding_with_refresh().touch_every(Some(Duration::ZERO));
+    let every_use = every_use.build().unwrap();
+    for by_purge in [true, false] {
+        let mut fixture = fixture();
+        fixture.tokens =
+            TokenService::new(fixture.store.clone(), every_use.clone()).clock(fixture.time.clock());
+        let (id, texts) = refreshed(&fixture, &fixture.tokens, 1).await;
+        let wipe = async || {
+            if by_purge {
+                fixture.tokens.purge(1).await.unwrap();
+            } else {
+                fixture.verify(texts[1].access().expose()).await.unwrap();
+            }
+            fixture.record(&id).await.nonce.is_none()
+        };
+        // Unused, it is never wiped.
+        fixture.time.advance(Duration::from_secs(3600));
+        fixture.tokens.purge(1).await.unwrap();
+        assert!(fixture.record(&id).await.nonce.is_some());
+
+        fixture.verify(texts[1].access().expose()).await.unwrap();
+        assert_eq!(fixture.record(&id).await.confirmed_at, fixture.time.now());
+        assert!(!wipe().await, "the first use itself");
+        fixture.time.advance(Duration::from_secs(10) - MILLI);
+        assert!(!wipe().await);
+        fixture.refresh(&refresh_text(&texts[0])).await.unwrap();
+        fixture.time.advance(Duration::from_secs(5) + MILLI);
+        assert!(!wipe().await, "a clock may differ");
+        fixture.time.advance(MILLI);
+        assert!(wipe().await, "by a purge: {by_purge}");
+        assert!(fixture.record(&id).await.previous.is_some());
+    }
 }
 
 #[tokio::test]

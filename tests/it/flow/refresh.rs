@@ -1,9 +1,11 @@
 //! Refreshing over HTTP.
 
-use http::Method;
+use std::{convert::Infallible, net::IpAddr};
+
+use http::{Method, Request, Response};
 use portcullis::{
     TokenPolicy,
-    event::EventKind,
+    event::{EventKind, RepeatedBy},
     flow::{RefreshService, RefreshServiceBuilder},
     identity::Subject,
     problem::Reason,
@@ -11,12 +13,14 @@ use portcullis::{
     throttle::{Throttle, ThrottlePolicy},
     token::{IssueOptions, Issued},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use tower::Service;
 
 use super::{
-    CROSS_SITE, FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send, with_check,
+    CROSS_SITE, FORM, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, flow_with, log_in, post, send, send_from,
+    with_check,
 };
-use crate::support::{Answer, Mode, fixture, refresh_text, secs};
+use crate::support::{Answer, Body, Mode, fixture, refresh_text, secs};
 
 fn builder(flow: &Flow) -> RefreshServiceBuilder {
     RefreshService::new(flow.fixture.tokens.clone())
@@ -121,6 +125,83 @@ async fn r040_a_store_that_is_down_is_503_and_the_token_stays_good() {
     }
     flow.fixture.store.set(Mode::Now);
     assert_eq!(refresh(&service, &text).await.status, 200);
+}
+
+/// A `POST` of this client.
+async fn post_as<S>(service: &S, (agent, ip): (Option<&str>, &str), body: &Value) -> Answer
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    let headers: Vec<_> = agent.map(|agent| ("user-agent", agent)).into_iter().chain([JSON]).collect();
+    send_from(service, ip, Method::POST, "/", &headers, Body::from(body.to_string())).await
+}
+
+/// The last repeat: who was answered, and where.
+fn repeated_by(flow: &Flow) -> (RepeatedBy, Option<IpAddr>) {
+    let told = flow.fixture.events.all();
+    let by = told.iter().rev().find_map(|event| match event.kind() {
+        EventKind::ReuseAllowed { by, .. } => Some((*by, event.client_ip())),
+        _ => None,
+    });
+    by.expect("a repeat")
+}
+
+#[tokio::test]
+async fn sec_e02_a_repeat_is_told_with_whether_the_client_is_that_of_the_login() {
+    use RepeatedBy::{OtherAgent, OtherNetwork, SameClient, Unknown};
+    let long = format!("app/1 {}", "x".repeat(2_000));
+    let flow = flow();
+    let (login, service) = (flow.login().build().unwrap(), builder(&flow).build().unwrap());
+    let log_in = async |client| {
+        let body = json!({ "username": "ada", "password": PASSWORD });
+        json!({ "refresh_token": post_as(&login, client, &body).await.text("refresh_token") })
+    };
+    for (then, now, expected) in [
+        ((Some("app/1"), "192.0.2.7"), (Some("app/1"), "192.0.2.7"), SameClient),
+        ((Some("app/1"), "192.0.2.7"), (Some("app/1"), "192.0.2.8"), OtherNetwork),
+        ((Some("app/1"), "192.0.2.7"), (Some("app/2"), "192.0.2.7"), OtherAgent),
+        ((Some("app/1"), "192.0.2.7"), (Some("app/2"), "192.0.2.8"), OtherAgent),
+        ((Some("app/1"), "2001:db8:1:2::1"), (Some("app/1"), "2001:db8:1:2::9"), SameClient),
+        ((Some("app/1"), "2001:db8:1:2::1"), (Some("app/1"), "2001:db8:1:3::1"), OtherNetwork),
+        // What only one of them says is not compared.
+        ((None, "192.0.2.7"), (Some("app/1"), "192.0.2.7"), SameClient),
+        ((Some("app/1"), "192.0.2.7"), (None, "192.0.2.7"), SameClient),
+        ((None, "192.0.2.7"), (None, "192.0.2.8"), OtherNetwork),
+        // Both are cut before they are compared.
+        ((Some(long.as_str()), "192.0.2.7"), (Some(long.as_str()), "192.0.2.7"), SameClient),
+    ] {
+        let token = log_in(then).await;
+        for _ in 0..2 {
+            assert_eq!(post_as(&service, now, &token).await.status, 200);
+        }
+        assert_eq!(repeated_by(&flow), (expected, now.1.parse().ok()), "{then:?} {now:?}");
+    }
+
+    // Nothing was noted of the login, or nothing is known of the request.
+    let text = refresh_text(&flow.fixture.login("ada").await);
+    for _ in 0..2 {
+        assert_eq!(refresh(&service, &text).await.status, 200);
+    }
+    assert_eq!(repeated_by(&flow), (Unknown, "192.0.2.7".parse().ok()));
+    let token = log_in((Some("app/1"), "192.0.2.7")).await;
+    let text = token["refresh_token"].as_str().unwrap();
+    for _ in 0..2 {
+        flow.fixture.refresh(text).await.unwrap();
+    }
+    assert_eq!(repeated_by(&flow), (Unknown, None));
+
+    // Whoever repeats too often, or proves a copy, is named by his address, too.
+    for _ in 0..99 {
+        assert_eq!(refresh(&service, text).await.status, 200);
+    }
+    assert_eq!(refresh(&service, text).await.status, 401);
+    flow.fixture.time.advance(secs(24 * 3600));
+    assert_eq!(refresh(&service, text).await.status, 401);
+    for name in ["grace_cap", "authn_token_reuse"] {
+        let told = flow.fixture.events.all();
+        let event = told.iter().find(|event| event.name() == name).unwrap();
+        assert_eq!(event.client_ip(), "192.0.2.7".parse().ok(), "{name}");
+    }
 }
 
 // ===== cookies =====

@@ -51,6 +51,7 @@ type Start = fn(Arc<World>) -> Pin<Box<dyn Future<Output = Outcome>>>;
 
 /// One login in the middle of its life, and a service whose store goes step by step.
 pub(super) struct World {
+    pub(super) time: ManualClock,
     pub(super) memory: MemoryStore,
     pub(super) stepped: TokenService,
     /// The same store without steps, for before and after.
@@ -90,7 +91,7 @@ fn world(policy: &TokenPolicy, confirmed: bool) -> Arc<World> {
     .expect("the store in memory has nothing to wait for");
     // A touch is due, and the predecessor is still answered.
     time.advance(Duration::from_secs(6));
-    Arc::new(World { memory, stepped, plain, first, current, store })
+    Arc::new(World { time, memory, stepped, plain, first, current, store })
 }
 
 pub(super) fn ada() -> Subject {

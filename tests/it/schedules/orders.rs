@@ -48,7 +48,8 @@ const CONFIRM: Operation = Operation("confirm", |world| {
     Box::pin(async move {
         // The step is that of this look; the confirmation comes with it.
         world.stepped.logins(LoginQuery::of(ada())).await.unwrap();
-        world.memory.confirm(&world.id(), world.current.record().generation()).wait().await.unwrap();
+        let generation = world.current.record().generation();
+        world.memory.confirm(&world.id(), generation, world.time.now()).wait().await.unwrap();
         Outcome::Done
     })
 });

@@ -54,8 +54,8 @@ impl TokenStore for StepStore {
     }
 
     /// Together with the step before it: as an operation of its own it is in the list of operations.
-    fn confirm(&self, id: &TokenId, generation: u32) -> MaybeReady<Result<(), StoreError>> {
-        self.memory.confirm(id, generation)
+    fn confirm(&self, id: &TokenId, generation: u32, now: Timestamp) -> MaybeReady<Result<(), StoreError>> {
+        self.memory.confirm(id, generation, now)
     }
 
     fn touch(&self, id: &TokenId, touch: Touch) -> MaybeReady<Result<bool, StoreError>> {
@@ -134,8 +134,8 @@ impl TokenStore for StepStore {
         self.memory.purge(purge).await
     }
 
-    async fn wipe_nonces(&self, rotated_before: Timestamp) -> Result<u64, StoreError> {
+    async fn wipe_nonces(&self, settled_before: Timestamp) -> Result<u64, StoreError> {
         self.turn().await;
-        self.memory.wipe_nonces(rotated_before).await
+        self.memory.wipe_nonces(settled_before).await
     }
 }

@@ -9,7 +9,7 @@ use portcullis::{
 use tokio::sync::Semaphore;
 
 use super::{
-    HOUR, ada, cookie_of, guarded, logged_in, sessions, sets_no_cookie, shopping, visit, who, written,
+    HOUR, ada, cookie_of, guarded, id_of, logged_in, sessions, sets_no_cookie, shopping, visit, who, written,
 };
 use crate::support::{Mode, fixture, secs};
 
@@ -54,6 +54,32 @@ async fn r060_a_slow_request_brings_nothing_back_after_a_logout_or_a_login() {
         assert_eq!(fixture.store.memory.len(), records, "nothing was made");
         assert_eq!(guarded(&sessions, &fixture, Some(&cookie), false).await.status, 401);
         assert_eq!(written(&fast.headers).unwrap().value.is_empty(), act == "logout");
+    }
+}
+
+/// The session ends by itself while the request is at work.
+#[tokio::test]
+async fn r060_a_request_that_outlasts_its_session_saves_nothing() {
+    for mode in [Mode::Now, Mode::Later] {
+        let fixture = fixture();
+        fixture.store.set(mode);
+        let sessions = sessions(&fixture);
+        let cookie = logged_in(&sessions).await;
+        for (hours, saved) in [(23, true), (24, false)] {
+            let (before, time) = (fixture.store.record(&id_of(&cookie)).await, fixture.time.clone());
+            let slow = visit(&sessions, Some(&cookie), |session: Session| {
+                let time = time.clone();
+                async move {
+                    session.insert("hours", hours).await?;
+                    time.advance(secs(hours * HOUR));
+                    Ok("done".to_owned())
+                }
+            })
+            .await;
+            assert_eq!((slow.status.as_u16(), slow.body.as_str()), (200, "done"));
+            let after = fixture.store.record(&id_of(&cookie)).await;
+            assert_eq!(after.version() - before.version(), u64::from(saved), "after {hours} h");
+        }
     }
 }
 

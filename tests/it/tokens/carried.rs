@@ -3,10 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use portcullis::{
-    TokenPolicy,
+    TokenPolicy, TokenService,
     credential::Channel,
     event::RevokeReason,
     identity::Subject,
+    problem::Reason,
     store::{CONTEXT_MAX, DATA_MAX, JsonError, LoginRecord},
     text::TokenId,
     token::{DataError, IssueOptions, RefreshRequest},
@@ -15,7 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Barrier;
 
 use super::{
-    DAY,
+    DAY, MILLI,
     lifetimes::{fields, issue},
 };
 use crate::support::{Mode, START, fixture, fixture_with, refresh_text, secs};
@@ -89,6 +90,42 @@ async fn r024_data_is_changed_by_compare_and_set_and_nothing_else_is() {
     assert!(!fixture.tokens.save_data(&nobody, 0, &4).await.unwrap());
     assert!(!fixture.tokens.update_data(&nobody, |_: Option<u32>| 1).await.unwrap());
     assert_eq!(fixture.store.memory.len(), 1);
+}
+
+/// By time, by the epoch of its subject, by the floor of the policy: nothing was revoked, and nothing is changed.
+#[tokio::test]
+async fn r024_data_of_a_login_that_has_ended_by_itself_is_not_changed() {
+    let add = |data: Option<u32>| data.unwrap_or(0) + 1;
+    let refused = async |tokens: &TokenService, id: &TokenId| {
+        !tokens.save_data(id, 1, &3).await.unwrap()
+            && !tokens.update_data(id, add).await.unwrap()
+            && !tokens.set_label(&Subject::local("ada"), id, Some("late")).await.unwrap()
+    };
+    for mode in [Mode::Now, Mode::Later] {
+        let fixture = fixture();
+        fixture.store.set(mode);
+        let login = issue(&fixture, IssueOptions::default().data(&1)).await.unwrap();
+        let id = login.record().id();
+        // The access token has ended; the login can be refreshed and lives.
+        fixture.time.advance(secs(7 * 24 * 3600) - MILLI);
+        assert_eq!(fixture.verify(login.access().expose()).await, Err(Reason::Expired));
+        assert!(fixture.tokens.save_data(&id, 0, &2).await.unwrap());
+        let before = fixture.store.record(&id).await;
+
+        let floor = TokenPolicy::builder().issued_not_before(login.record().created().plus(MILLI));
+        let floor =
+            TokenService::new(fixture.store.clone(), floor.build().unwrap()).clock(fixture.time.clock());
+        assert!(refused(&floor, &id).await, "it is from before the floor");
+        for epoch in [Mode::NextEpoch, Mode::NoEpoch] {
+            fixture.store.set(epoch);
+            assert!(refused(&fixture.tokens, &id).await, "{epoch:?}");
+        }
+        fixture.store.set(mode);
+        fixture.time.advance(MILLI);
+        assert!(refused(&fixture.tokens, &id).await, "its last token has ended");
+        assert!(Arc::ptr_eq(&before, &fixture.store.record(&id).await), "something was written");
+        assert_eq!(before.revoked(), None);
+    }
 }
 
 /// Every task has read the same version before the first one writes, again and again.

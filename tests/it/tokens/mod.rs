@@ -4,6 +4,7 @@ mod audit;
 mod carried;
 mod devices;
 mod events;
+mod first_use;
 mod issue;
 mod lifetimes;
 mod limits;

@@ -20,7 +20,7 @@ use portcullis::{
     token::{IssueOptions, Issued, RefreshRequest},
     verify::{Refusal, UserLookup, Verify},
 };
-use tokio::{task::yield_now, time::timeout};
+use tokio::{sync::Semaphore, task::yield_now, time::timeout};
 
 use crate::support::{Fixture, Mode, ProbeStore, START, fixture, fixture_with, invalid, refresh_text, secs};
 
@@ -205,11 +205,9 @@ async fn sec_i09_with_a_cache_it_is_seen_within_its_age() {
         assert_eq!(role(&tokens, &login).await.as_deref(), Ok("nobody"));
         assert_eq!(roster.asked(), 2);
 
-        // Inactive: seen after the age, by a refresh at once; active again: at once.
+        // Inactive: seen after the age; active again: at once.
         roster.remove("ada");
         assert_eq!(role(&tokens, &login).await.as_deref(), Ok("nobody"));
-        let second = fixture.login("ada").await;
-        assert_eq!(refresh(&tokens, &second).await.map(|_| ()), Err(Reason::InactiveUser));
         fixture.time.advance(secs(60));
         for _ in 0..3 {
             assert_eq!(role(&tokens, &login).await, Err(Reason::InactiveUser));
@@ -224,6 +222,122 @@ async fn sec_i09_with_a_cache_it_is_seen_within_its_age() {
         assert!(matches!(unknown, Err(Refusal::Unavailable(_))), "{unknown:?}");
         roster.down(false);
         assert_eq!(role(&tokens, &login).await.as_deref(), Ok("reader"));
+    }
+}
+
+/// Whatever looks the user up learns for all: the user's other logins need not wait for the age.
+#[tokio::test(start_paused = true)]
+async fn sec_i09_what_finds_a_user_inactive_ends_the_users_other_logins_at_once() {
+    for way in ["refresh", "rekey", "change", "watch"] {
+        let (fixture, roster) = (fixture(), Roster::with(&["ada", "bob"]));
+        let tokens = fixture.tokens.clone().users(roster.clone()).cache_users(secs(60));
+        let (login, other) = (fixture.login("ada").await, fixture.login("ada").await);
+        let bob = fixture.login("bob").await;
+        for login in [&login, &other, &bob] {
+            assert_eq!(role(&tokens, login).await.as_deref(), Ok("reader"));
+        }
+        fixture.time.advance(secs(1));
+        roster.remove("ada");
+        assert_eq!(role(&tokens, &other).await.as_deref(), Ok("reader"), "remembered");
+        let id = login.record().id();
+        match way {
+            "refresh" => {
+                assert_eq!(refresh(&tokens, &login).await.map(|_| ()), Err(Reason::InactiveUser));
+            }
+            "rekey" => {
+                assert_eq!(invalid(tokens.rekey(&id).await).map(|_| ()), Err(Reason::InactiveUser));
+            }
+            "change" => {
+                let changed = tokens.change_credentials(&id).await;
+                assert_eq!(invalid(changed).map(|_| ()), Err(Reason::InactiveUser));
+            }
+            _ => assert_eq!(ends_within(tokens.watch(&evidence_of(&login)), 1).await, Ended::Revoked),
+        }
+        // A clone, as a layer has one.
+        assert_eq!(role(&tokens.clone(), &other).await, Err(Reason::InactiveUser), "{way}");
+        let asked = roster.asked();
+        assert_eq!(role(&tokens, &bob).await.as_deref(), Ok("reader"));
+        assert_eq!(roster.asked(), asked, "the others stay remembered");
+
+        // Active again: seen by the next request, and remembered again as soon as time has passed.
+        roster.set("ada", "writer");
+        assert_eq!(role(&tokens, &other).await.as_deref(), Ok("writer"));
+        fixture.time.advance(secs(1));
+        assert_eq!(role(&tokens, &other).await.as_deref(), Ok("writer"));
+        let asked = roster.asked();
+        assert_eq!(role(&tokens, &other).await.as_deref(), Ok("writer"));
+        assert_eq!(roster.asked(), asked);
+    }
+}
+
+/// A lost role is seen as soon as somebody has looked; a look-up that fails changes nothing.
+#[tokio::test]
+async fn sec_i09_a_refresh_brings_the_users_role_up_to_date() {
+    let (fixture, roster) = (fixture(), Roster::with(&["ada"]));
+    let tokens = fixture.tokens.clone().users(roster.clone()).cache_users(secs(60));
+    let (login, other) = (fixture.login("ada").await, fixture.login("ada").await);
+    assert_eq!(role(&tokens, &other).await.as_deref(), Ok("reader"));
+    fixture.time.advance(secs(1));
+    roster.set("ada", "nobody");
+    roster.down(true);
+    let text = refresh_text(&login);
+    let unknown = tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await;
+    assert!(matches!(unknown, Err(Refusal::Unavailable(_))), "{unknown:?}");
+    assert_eq!(role(&tokens, &other).await.as_deref(), Ok("reader"));
+    roster.down(false);
+    refresh(&tokens, &login).await.unwrap();
+    let asked = roster.asked();
+    assert_eq!(role(&tokens, &other).await.as_deref(), Ok("nobody"));
+    assert_eq!(roster.asked(), asked);
+}
+
+/// What it knew when it was asked; the first answer is given when it is told to.
+#[derive(Clone)]
+struct SlowRoster(Roster, Arc<Semaphore>);
+
+impl UserLookup for SlowRoster {
+    type User = String;
+
+    fn find(&self, subject: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<String>>, BoxError>> {
+        let found = self.0.find(subject);
+        if self.0.asked() > 1 {
+            return found;
+        }
+        let gate = Arc::clone(&self.1);
+        MaybeReady::later(async move {
+            let _open = gate.acquire().await.unwrap();
+            found.wait().await
+        })
+    }
+}
+
+/// A look-up that began before a newer one and answers after it decides its own request, and no other.
+#[tokio::test]
+async fn sec_i09_a_slow_look_up_brings_no_older_user_back() {
+    // That somebody is gone counts within the same tick of the clock, too.
+    for (seconds, newer) in [(0, None), (1, None), (1, Some("nobody"))] {
+        let (fixture, roster) = (fixture(), Roster::with(&["ada"]));
+        let gate = Arc::new(Semaphore::new(0));
+        let slow = SlowRoster(roster.clone(), Arc::clone(&gate));
+        let tokens = fixture.tokens.clone().users(slow).cache_users(secs(60));
+        let (login, other) = (fixture.login("ada").await, Arc::new(fixture.login("ada").await));
+        let first = tokio::spawn({
+            let (tokens, other) = (tokens.clone(), Arc::clone(&other));
+            async move { role(&tokens, &other).await }
+        });
+        while roster.asked() == 0 {
+            yield_now().await;
+        }
+        fixture.time.advance(secs(seconds));
+        match newer {
+            Some(role) => roster.set("ada", role),
+            None => roster.remove("ada"),
+        }
+        assert_eq!(refresh(&tokens, &login).await.is_ok(), newer.is_some());
+        gate.add_permits(1);
+        assert_eq!(first.await.unwrap().as_deref(), Ok("reader"));
+        let now = role(&tokens, &other).await;
+        assert_eq!(now, newer.map(str::to_owned).ok_or(Reason::InactiveUser));
     }
 }
 
