@@ -252,3 +252,26 @@ async fn a_login_of_another_epoch_does_not_count_towards_a_limit() {
     login(&one, "a").await.unwrap();
     assert_eq!(login(&one, "a").await, Err(IssueErrorKind::LimitReached));
 }
+
+/// Whether they ran out or were revoked, before their time or after it.
+#[tokio::test]
+async fn what_ended_first_is_purged_first() {
+    let (store, time, tokens) = service(10);
+    let day = Duration::from_secs(24 * 60 * 60);
+    // Each runs out after seven days.
+    let ran_out = login(&tokens, "a").await.unwrap();
+    time.advance(day);
+    let late = login(&tokens, "b").await.unwrap();
+    let early = login(&tokens, "c").await.unwrap();
+    let overdue = login(&tokens, "d").await.unwrap();
+    time.advance(day);
+    tokens.revoke(&early).await.unwrap();
+    time.advance(5 * day + day / 2);
+    tokens.revoke(&late).await.unwrap();
+    time.advance(2 * day);
+    tokens.revoke(&overdue).await.unwrap();
+    for id in [early, ran_out, late, overdue] {
+        assert_eq!(store.purge(&Purge::new(None, time.now(), 1)).await.unwrap(), [id]);
+    }
+    assert!(store.lock().is_empty());
+}
