@@ -188,8 +188,7 @@ impl LoginRecord {
 
     /// From here on no token of this login can be valid, so the record may be purged.
     pub fn purgeable_from(&self) -> Timestamp {
-        let access = self.access_expires();
-        let end = self.refresh_expires().map_or(access, |refresh| refresh.max(access));
+        let end = self.last_end();
         self.revoked.map_or(end, |revocation| end.min(revocation.at()))
     }
 
@@ -201,6 +200,12 @@ impl LoginRecord {
     /// The later of the last rotation and the first use of what it gave; never while that is awaited.
     pub(crate) fn settled_at(&self) -> Timestamp {
         self.rotated_at.max(self.confirmed_at)
+    }
+
+    /// The end of the token that ends last, whether the login is revoked or not.
+    pub(crate) fn last_end(&self) -> Timestamp {
+        let access = self.access_expires();
+        self.refresh_expires().map_or(access, |refresh| refresh.max(access))
     }
 
     /// Writes the columns of a rotation. Whether it may happen is the store's to decide, in the same step.
@@ -301,6 +306,13 @@ impl From<Option<Duration>> for Life {
 // ===== impl Binding =====
 
 impl Binding {
+    /// One that is known from the start.
+    pub(crate) fn known(bytes: [u8; 12]) -> Self {
+        let binding = Self::default();
+        binding.get_or_init(|| bytes);
+        binding
+    }
+
     pub(crate) fn get_or_init(&self, compute: impl FnOnce() -> [u8; 12]) -> [u8; 12] {
         let [first, second, third] = &self.0;
         let head = first.load(Ordering::Acquire);

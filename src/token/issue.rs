@@ -134,12 +134,12 @@ impl Parts {
         now: Timestamp,
     ) -> Result<LoginRecord, RandomError> {
         let id = TokenId::from_random(&*random::bytes()?);
-        let digest = |kind, secret| {
-            let binding = ratchet::bind(kind, id, &subject, options.extras.tenant.as_deref(), channel);
-            ratchet::new_digest(binding, secret, self.policy.hash, self.pepper.as_ref())
-        };
-        let access = digest(Kind::Access, &pair.access);
-        let refresh = lifetimes.refresh.map(|_| digest(Kind::Refresh, &pair.refresh));
+        let bind = |kind| ratchet::bind(kind, id, &subject, options.extras.tenant.as_deref(), channel);
+        let digest =
+            |binding, secret| ratchet::new_digest(binding, secret, self.policy.hash, self.pepper.as_ref());
+        let binding = bind(Kind::Access);
+        let access = digest(binding, &pair.access);
+        let refresh = lifetimes.refresh.map(|_| digest(bind(Kind::Refresh), &pair.refresh));
         let absolute = lifetimes::end(lifetimes.absolute, now, Timestamp::NEVER);
         Ok(LoginRecord {
             id,
@@ -167,7 +167,7 @@ impl Parts {
             // The store writes the subject's own.
             epoch: Epoch::from_number(0),
             revoked: None,
-            binding: Binding::default(),
+            binding: Binding::known(binding),
         })
     }
 

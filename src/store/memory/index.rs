@@ -30,6 +30,9 @@ pub(super) struct Index {
     next_number: u64,
     by_subject: BTreeSet<SubjectKey>,
     by_end: BTreeSet<EndKey>,
+    /// Logins that ended before their time, beside their place in `by_end`. To move that place would cost a
+    /// revocation more than all else that it does.
+    revoked: BTreeSet<EndKey>,
 }
 
 /// A subject's number and one of its logins. Bytes, because a tuple would be half as large again.
@@ -66,7 +69,10 @@ impl Index {
     /// Whether nothing is left of any login.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.subjects.is_empty() && self.by_subject.is_empty() && self.by_end.is_empty()
+        self.subjects.is_empty()
+            && self.by_subject.is_empty()
+            && self.by_end.is_empty()
+            && self.revoked.is_empty()
     }
 
     pub(super) fn find_subject(&self, subject: &Subject) -> Option<Arc<SubjectRow>> {
@@ -90,19 +96,27 @@ impl Index {
 
     pub(super) fn add(&mut self, record: &LoginRecord, subject: &SubjectRow) {
         self.by_subject.insert(SubjectKey::new(subject.number, record.id));
-        self.by_end.insert(EndKey::new(record.purgeable_from(), record.id));
+        self.by_end.insert(EndKey::new(record.last_end(), record.id));
+        self.revoked.extend(EndKey::of_revoked(record));
     }
 
-    pub(super) fn move_end(&mut self, id: TokenId, old: Timestamp, new: Timestamp) {
-        if old != new {
-            self.by_end.remove(&EndKey::new(old, id));
-            self.by_end.insert(EndKey::new(new, id));
+    /// Files a login that has changed.
+    pub(super) fn update(&mut self, old: &LoginRecord, new: &LoginRecord) {
+        let (before, after) = (old.last_end(), new.last_end());
+        if before != after {
+            self.by_end.remove(&EndKey::new(before, old.id));
+            self.by_end.insert(EndKey::new(after, new.id));
+        }
+        // What is revoked stays revoked, since then.
+        if old.revoked.is_none() {
+            self.revoked.extend(EndKey::of_revoked(new));
         }
     }
 
     /// The login that ended first, if it had ended by then.
     pub(super) fn first_ended(&self, by: Timestamp) -> Option<TokenId> {
-        self.by_end.first().filter(|key| key.end() <= by).map(|EndKey(_, id)| *id)
+        let first = self.by_end.first().into_iter().chain(self.revoked.first()).min();
+        first.filter(|key| key.end() <= by).map(|EndKey(_, id)| *id)
     }
 
     pub(super) fn logins_of(&self, subject: &SubjectRow) -> impl Iterator<Item = TokenId> + '_ {
@@ -119,7 +133,10 @@ impl Index {
     /// A subject without logins needs no epoch: whatever was issued to it is gone, and the next login starts a
     /// random one.
     pub(super) fn forget(&mut self, record: &LoginRecord, subject: &SubjectRow) {
-        self.by_end.remove(&EndKey::new(record.purgeable_from(), record.id));
+        self.by_end.remove(&EndKey::new(record.last_end(), record.id));
+        if let Some(key) = EndKey::of_revoked(record) {
+            self.revoked.remove(&key);
+        }
         self.by_subject.remove(&SubjectKey::new(subject.number, record.id));
         if self.logins_of(subject).next().is_none() {
             self.subjects.remove(&record.subject);
@@ -152,6 +169,10 @@ impl EndKey {
             if end == Timestamp::NEVER { Self::LAST + 1 } else { end.as_millis().clamp(0, Self::LAST) };
         let [_, _, end @ ..] = millis.to_be_bytes();
         Self(end, id)
+    }
+
+    fn of_revoked(record: &LoginRecord) -> Option<Self> {
+        record.revoked.map(|revocation| Self::new(revocation.at(), record.id))
     }
 
     fn end(&self) -> Timestamp {

@@ -94,7 +94,7 @@ impl MemoryStore {
         if !change(&mut record, row.subject.epoch()) {
             return false;
         }
-        index.move_end(*id, row.record.purgeable_from(), record.purgeable_from());
+        index.update(&row.record, &record);
         rows.insert(*id, Row { record: Arc::new(record), subject: Arc::clone(&row.subject) });
         true
     }

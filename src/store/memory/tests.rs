@@ -278,3 +278,26 @@ async fn a_pair_is_first_used_once() {
     assert!(store.rekey(&id, rekey(&found().await, time.now())).await.unwrap());
     assert_eq!(found().await.confirmed_at, time.now());
 }
+
+/// Whether they ran out or were revoked, before their time or after it.
+#[tokio::test]
+async fn what_ended_first_is_purged_first() {
+    let (store, time, tokens) = service(10);
+    let day = Duration::from_secs(24 * 60 * 60);
+    // Each runs out after seven days.
+    let ran_out = login(&tokens, "a").await.unwrap();
+    time.advance(day);
+    let late = login(&tokens, "b").await.unwrap();
+    let early = login(&tokens, "c").await.unwrap();
+    let overdue = login(&tokens, "d").await.unwrap();
+    time.advance(day);
+    tokens.revoke(&early).await.unwrap();
+    time.advance(5 * day + day / 2);
+    tokens.revoke(&late).await.unwrap();
+    time.advance(2 * day);
+    tokens.revoke(&overdue).await.unwrap();
+    for id in [early, ran_out, late, overdue] {
+        assert_eq!(store.purge(&Purge::new(None, time.now(), 1)).await.unwrap(), [id]);
+    }
+    assert!(store.lock().is_empty());
+}

@@ -5,6 +5,7 @@ use crate::{
     credential::Credential,
     store::{Binding, Epoch, Insertion},
     text::{self, with_check},
+    token::ratchet::{self, Kind},
     verify::{Attempt, Verify},
 };
 
@@ -62,6 +63,15 @@ async fn r007_an_edited_record_verifies_nothing() {
         }
         assert_eq!(reason(tokens.verify_attempt(&attempt).await), Reason::WrongSecret, "{what}");
     }
+}
+
+/// So the first verification of a login costs as much as the next.
+#[tokio::test]
+async fn a_new_login_knows_its_binding() {
+    let fixture = fixture();
+    let record = fixture.record(&fixture.login().await.record().id()).await;
+    let known = record.binding.get_or_init(|| panic!("it has to be computed"));
+    assert_eq!(known, ratchet::binding(Kind::Access, &LoginRecord::clone(&record)));
 }
 
 #[tokio::test]
