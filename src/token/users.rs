@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Users that are remembered at most; others are looked up every time.
-const CAPACITY: usize = 100_000;
+pub(super) const CAPACITY: usize = 100_000;
 
 /// Remembers active users for a while. An answer that somebody is unknown or inactive is given to nobody else, nor is an
 /// error.
@@ -128,7 +128,7 @@ impl<U: Send + Sync + 'static> Memory<U> {
         let full = known.len() >= CAPACITY;
         known.compute(Arc::clone(subject), |old| match old {
             None if full => Operation::Abort(()),
-            Some((_, old)) if user.is_some() && old.is_newer_than(since) => Operation::Abort(()),
+            Some((_, old)) if old.is_newer_than(since) => Operation::Abort(()),
             _ => Operation::Insert(Known { user: user.map(Arc::clone), since }),
         });
     }

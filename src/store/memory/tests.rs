@@ -274,6 +274,12 @@ async fn a_pair_is_first_used_once() {
         assert_eq!(found().await.confirmed_at, first);
     }
     assert_eq!(found().await.settled_at(), first);
+    // Noted by a clock that is behind: nothing is settled before the rotation.
+    let rotated = first.plus(Duration::from_secs(2));
+    assert!(store.rotate(&id, rotation(&found().await, rotated)).await.unwrap());
+    assert_eq!(found().await.settled_at(), Timestamp::NEVER);
+    store.confirm(&id, 2, first).wait().await.unwrap();
+    assert_eq!((found().await.confirmed_at, found().await.settled_at()), (first, rotated));
     time.advance(Duration::from_secs(60));
     assert!(store.rekey(&id, rekey(&found().await, time.now())).await.unwrap());
     assert_eq!(found().await.confirmed_at, time.now());

@@ -6,6 +6,7 @@ mod dump;
 mod forged;
 mod keys;
 mod text;
+mod users;
 
 use std::{
     sync::{Arc, Mutex},
