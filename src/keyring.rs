@@ -215,6 +215,23 @@ mod tests {
         bent[10] = if bent[10] == b'0' { b'1' } else { b'0' };
         let bent = Secret::new(String::from_utf8(bent).unwrap());
         assert_eq!(Key::parse(&bent).unwrap_err(), KeyError::Malformed);
+        let letters = text_of([0xab; 4], std::array::from_fn(|place| 0xa0 + (place % 32) as u8));
+        Key::parse(&letters).unwrap();
+        for other in [
+            letters.expose()[TEXT_PREFIX.len()..].to_owned(),
+            letters.expose().to_uppercase().replacen("PK1_", TEXT_PREFIX, 1),
+            format!("{}00", letters.expose()),
+            letters.expose()[..letters.expose().len() - 2].to_owned(),
+        ] {
+            assert_eq!(Key::parse(&Secret::new(other)).unwrap_err(), KeyError::Malformed);
+        }
+    }
+
+    #[test]
+    fn a_key_has_sixteen_different_bytes_at_least() {
+        let of = |values: u8| text_of([1; 4], std::array::from_fn(|place| place as u8 % values));
+        assert!(Key::parse(&of(16)).is_ok());
+        assert_eq!(Key::parse(&of(15)).unwrap_err(), KeyError::NotRandom);
     }
 
     #[test]
@@ -233,7 +250,10 @@ mod tests {
         assert_eq!(ring.standing(old.id()), Standing::Known);
         assert_eq!(ring.standing(new.id()), Standing::Known);
         assert_eq!(ring.standing(foreign.id()), Standing::Unknown);
-        assert_eq!(ring.retire(old.id()).standing(old.id()), Standing::Retired);
+        let ring = ring.retire(old.id());
+        assert_eq!((ring.standing(old.id()), ring.standing(new.id())), (Standing::Retired, Standing::Known));
+        // The key under which values are made, too.
+        assert_eq!(ring.retire(new.id()).standing(new.id()), Standing::Retired);
     }
 
     #[test]

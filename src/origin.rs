@@ -137,6 +137,7 @@ mod tests {
             "https://a#b",
             "https://a:",
             "https://a:x",
+            "https://:443",
             "null",
             "*",
             "https://*.example.com",
@@ -161,5 +162,20 @@ mod tests {
             assert_eq!(origin.is_safe(true), loopback, "{text}");
         }
         assert!(Origin::parse("https://a").unwrap().is_safe(false));
+    }
+
+    #[test]
+    fn r121_a_secret_goes_over_https_or_to_loopback_where_that_was_asked_for() {
+        for (text, always, loopback) in [
+            ("https://id.example.com/token", true, true),
+            ("http://127.0.0.1:80/token", false, true),
+            ("http://id.example.com/token", false, false),
+            ("http://localhost.evil.test/token", false, false),
+            ("ftp://localhost/token", false, false),
+            ("/token", false, false),
+        ] {
+            let uri: Uri = text.parse().unwrap();
+            assert_eq!((is_safe(&uri, false), is_safe(&uri, true)), (always, loopback), "{text}");
+        }
     }
 }

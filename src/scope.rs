@@ -65,6 +65,10 @@ mod tests {
         let scope = Scope::parse("b a b").unwrap();
         assert_eq!(scope.to_string(), "b a");
         assert!(scope.contains("a") && !scope.contains("A"));
+        let scope = Scope::parse("orders:read users").unwrap();
+        for other in ["orders", "orders:", "orders:read:all", "users:read", "read", "", "orders:read users"] {
+            assert!(!scope.contains(other), "{other:?}");
+        }
     }
 
     #[test]

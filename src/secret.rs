@@ -71,3 +71,22 @@ impl From<&str> for Secret {
         Self::new(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_d16_a_secret_is_shown_by_its_name_alone() {
+        assert_eq!(format!("{:?}", Secret::new("planted")), "Secret(..)");
+        assert_eq!(format!("{:?}", SecretBytes::new([7; 32])), "SecretBytes(..)");
+    }
+
+    #[test]
+    fn secrets_are_equal_where_their_texts_are() {
+        assert_eq!(Secret::new("planted"), Secret::from("planted"));
+        for other in ["", "plante", "planted ", "Planted", "planteD"] {
+            assert_ne!(Secret::new("planted"), Secret::new(other));
+        }
+    }
+}

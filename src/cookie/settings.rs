@@ -64,7 +64,7 @@ impl CookieSettings {
     #[cfg(feature = "config")]
     pub(crate) fn read_settings(mut self, read: &mut crate::settings::Reader<'_>) -> Self {
         if let Some(name) = read.text("cookie") {
-            self = Self { same_site: self.same_site, path: self.path, ..Self::new(name) };
+            self = Self { name, prefix_len: 0, ..self }.with_prefix();
         }
         if let Some(path) = read.text("cookie_path") {
             self = self.path(path);
@@ -73,11 +73,11 @@ impl CookieSettings {
         if let Some(site) = read.choice("cookie_same_site", &same_site, "must be lax, none or strict") {
             self = self.same_site(site);
         }
-        if read.flag("cookie_browser_session") == Some(true) {
-            self = self.browser_session();
+        if let Some(browser_session) = read.flag("cookie_browser_session") {
+            self.browser_session = browser_session;
         }
-        if read.flag("cookie_danger_plain") == Some(true) {
-            self = self.danger_plain();
+        if let Some(plain) = read.flag("cookie_danger_plain") {
+            self = Self { plain, ..self }.with_prefix();
         }
         self
     }

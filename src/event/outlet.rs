@@ -224,3 +224,6 @@ impl Drop for Ending<'_> {
         self.0.progress.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

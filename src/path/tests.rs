@@ -188,6 +188,9 @@ fn sec_i06_no_trick_makes_a_path_exempt() {
     ] {
         assert!(!set.matches(broken), "{broken}");
     }
+    for broken in ["/%", "/%2", "/a%", "/%zz"] {
+        assert_eq!(decode(broken), None, "{broken}");
+    }
 }
 
 #[test]

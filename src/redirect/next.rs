@@ -29,11 +29,12 @@ pub fn safe_next_in<'a>(text: &'a str, origins: &[impl AsRef<str>]) -> Option<&'
 
 /// An absolute URL that names its host in one way only.
 pub(super) fn absolute(text: &str) -> Option<Uri> {
-    let (_scheme, behind) = text.split_once("://")?;
-    let (host, reference) = behind.split_at(behind.find(['/', '?', '#']).unwrap_or(behind.len()));
     let uri: Uri = text.parse().ok()?;
+    let host = uri.authority()?.as_str();
+    let (_scheme, behind) = text.split_once("://")?;
+    let reference = behind.strip_prefix(host)?;
     // `user@host` reads like a host to people.
-    let plain = !host.contains('@') && uri.authority()?.as_str() == host;
+    let plain = !host.contains('@');
     (plain && is_clean(text) && is_steady(reference)).then_some(uri)
 }
 

@@ -21,6 +21,9 @@ fn sec_a10_only_a_page_that_a_person_opens_is_a_navigation() {
         (&[("accept", PAGE)], true),
         (&[("accept", "application/json"), ("accept", "a/b, TEXT/HTML ;q=0.1")], true),
         (&[("accept", "text/html;level=1")], true),
+        // A weight that is none says nothing.
+        (&[("accept", "text/html;q=")], true),
+        (&[("accept", "text/html;q=.")], true),
         // The browser says that it is a script, whatever it accepts.
         (&[("sec-fetch-mode", "cors"), ("accept", PAGE)], false),
         (&[("sec-fetch-mode", "same-origin"), ("accept", PAGE)], false),
@@ -156,6 +159,9 @@ fn sec_e11_only_a_path_on_this_host_is_followed() {
     }
     assert!(safe_next(&format!("/{}", "a".repeat(2047))).is_some());
     assert!(safe_next(&format!("/{}", "a".repeat(2048))).is_none());
+    // Escaped seven times it can be followed to its end, and eight times it cannot.
+    assert!(safe_next(&format!("/%{}41", "25".repeat(6))).is_some());
+    assert!(safe_next(&format!("/%{}41", "25".repeat(7))).is_none());
     assert!(safe_next(&format!("/%{}41", "25".repeat(900))).is_none());
 }
 

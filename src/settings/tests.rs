@@ -3,7 +3,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    error::ConfigError,
+    cookie::{CookieSettings, SameSite},
+    error::{ConfigError, Faults},
     session::{SessionPolicy, SessionPolicyBuilder},
     throttle::{ThrottlePolicy, ThrottlePolicyBuilder},
     token::{TokenPolicy, TokenPolicyBuilder},
@@ -144,6 +145,28 @@ fn r053_sessions_have_settings_of_their_own() {
     let error = builder.build().unwrap_err();
     let fields: Vec<_> = error.faults().iter().map(|fault| fault.field()).collect();
     assert_eq!(fields, ["settings", "idle", "cookie", "hash"]);
+}
+
+/// A setting changes what it names, and the prefix that goes with it.
+#[test]
+fn r053_a_cookie_keeps_what_its_settings_do_not_name() {
+    let start = || CookieSettings::new("a").path("/x").same_site(SameSite::Strict);
+    let read = |cookie: CookieSettings, vars: &[(&str, &str)]| {
+        let mut faults = Faults::default();
+        let mut read = Reader::new(Settings::from_vars("", vars.iter().copied()), &mut faults);
+        let cookie = cookie.read_settings(&mut read);
+        read.finish();
+        faults.finish().unwrap();
+        cookie
+    };
+    let renamed = read(start(), &[("cookie", "b")]);
+    assert_eq!(renamed, CookieSettings::new("b").path("/x").same_site(SameSite::Strict));
+    assert_eq!(renamed.name(), "__Secure-b");
+    let plain = read(start().danger_plain().browser_session(), &[("cookie", "b")]);
+    assert_eq!(plain, renamed.clone().danger_plain().browser_session());
+    let off = [("cookie_danger_plain", "false"), ("cookie_browser_session", "false")];
+    assert_eq!(read(plain, &off), renamed);
+    assert_eq!(read(start(), &[("cookie_path", "/")]).name(), "__Host-a");
 }
 
 #[test]

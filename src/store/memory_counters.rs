@@ -57,9 +57,9 @@ impl MemoryCounters {
         Self::with_capacity(100_000)
     }
 
-    /// An empty store for this many counters, at least one. Nothing is allocated ahead.
+    /// An empty store for this many counters, and for one where that is zero. Nothing is allocated ahead.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Arc::new(Shared { counters: Mutex::default(), capacity: capacity.max(1) }))
+        Self(Arc::new(Shared { counters: Mutex::default(), capacity }))
     }
 
     /// The number of counters, idle ones that were not removed yet included.

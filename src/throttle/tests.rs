@@ -1,4 +1,9 @@
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    net::IpAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -204,6 +209,7 @@ async fn r139_a_store_that_is_down_lets_nobody_through() {
         assert!(
             matches!(&refused, Throttled::Unavailable(error) if error.kind() == StoreErrorKind::Unavailable)
         );
+        assert!(refused.source().is_some_and(|cause| cause.is::<StoreError>()));
         let rejection = Rejection::from(refused);
         assert_eq!(
             (rejection.kind(), rejection.answer().status().as_u16()),
@@ -277,6 +283,47 @@ fn all_faults_of_a_policy_are_reported() {
         .unwrap_err();
     let fields: Vec<_> = error.faults().iter().map(|fault| fault.field()).collect();
     assert_eq!(fields, ["per_client_ip", "per_client_ip", "per_identifier"]);
+    let build = |millis| {
+        let limit = Limit::new(1, Duration::from_millis(millis));
+        ThrottlePolicy::builder().per_identifier(Some(limit)).build().is_ok()
+    };
+    let day = 24 * 60 * 60 * 1_000;
+    assert!(build(1_000) && build(day) && !build(999) && !build(day + 1));
+}
+
+/// Keeps the keys that it is asked for.
+#[derive(Clone, Default)]
+struct Keys(Arc<Mutex<Vec<CounterKey>>>);
+
+#[async_trait]
+impl CounterStore for Keys {
+    fn hit(&self, key: &CounterKey, _: Limit, _: Timestamp) -> MaybeReady<Result<Hit, StoreError>> {
+        self.0.lock().unwrap().push(*key);
+        MaybeReady::Now(Ok(Hit::allowed()))
+    }
+
+    async fn forget(&self, _: &CounterKey) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// They rest in stores, and two versions share one while a deployment rolls.
+#[tokio::test]
+async fn r139_the_keys_of_the_counters_are_fixed() {
+    let keys = Keys::default();
+    let throttle = Throttle::new(keys.clone(), ThrottlePolicy::default());
+    throttle.admit("login", ip("2001:db8:1:2:3:4:5:6"), Some("Ada")).await.unwrap();
+    throttle.admit("refresh", None, Some("Ada")).await.unwrap();
+    let minute = 60_000_000_u128.to_be_bytes();
+    let key = |scope, count: u32, what: &[&[u8]]| {
+        CounterKey::new(scope, &[&[&count.to_be_bytes()[..], &minute], what].concat())
+    };
+    let expected = [
+        key("login", 30, &[b"client_ip", b"2001:db8:1:2::/64"]),
+        key("login", 5, &[b"identifier", b"2001:db8:1:2::/64", b"ada"]),
+        key("refresh", 5, &[b"identifier", b"unknown", b"ada"]),
+    ];
+    assert_eq!(*keys.0.lock().unwrap(), expected);
 }
 
 #[test]

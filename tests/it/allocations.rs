@@ -11,6 +11,8 @@ use portcullis::{
     maybe_ready::MaybeReady,
     outbound::Never,
     provider::{Ask, Lease, TokenError, TokenProvider},
+    store::MemoryCounters,
+    throttle::{Throttle, ThrottlePolicy},
 };
 use tower::{Layer, Service, service_fn};
 
@@ -108,4 +110,19 @@ async fn a_warm_pipeline_adds_nothing_and_an_armed_replay_one_box() {
     let off = allocations(&mut layer().replay(Never).build().unwrap().layer(inner()), make);
     let armed = allocations(&mut layer().build().unwrap().layer(inner()), make);
     assert_eq!((off, armed), (2, 3), "two for the first header of a request");
+}
+
+/// Of what a client names itself with, no more is copied than counts.
+#[test]
+fn a_long_identifier_costs_a_throttle_no_more_memory_than_a_short_one() {
+    let throttle = Throttle::new(MemoryCounters::new(), ThrottlePolicy::default());
+    let client = Some([192, 0, 2, 7].into());
+    let admit = |identifier: &str| {
+        let admitted = throttle.admit("login", client, Some(identifier)).now_or_never();
+        assert!(admitted.expect("nothing to wait for").is_ok());
+    };
+    admit("ada");
+    let long = "x".repeat(1_000_000);
+    let counted = allocation_counter::measure(|| admit(&long));
+    assert!(counted.bytes_total < 8_192, "{counted:?}");
 }

@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -15,34 +15,12 @@ use portcullis::{
     http_client::HttpClient,
     provider::{TokenError, TokenErrorKind},
 };
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     idp::{Idp, Leased, Reply, status, step, token},
+    log::Log,
     support::{START, secs},
 };
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// Everything that is said of an error, down to its last cause.
 fn whole_text(error: &TokenError) -> String {
@@ -58,9 +36,7 @@ fn whole_text(error: &TokenError) -> String {
 /// The second of two steps meets this answer; then the endpoint mends.
 async fn check(what: &str, kind: TokenErrorKind, answer: impl Fn() -> Reply + Send + Sync + 'static) {
     let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _listening = log.listen();
 
     let idp = Idp::new(move |call, number| match (call.name(), number) {
         ("user", 1) => answer(),
@@ -84,7 +60,7 @@ async fn check(what: &str, kind: TokenErrorKind, answer: impl Fn() -> Reply + Se
     assert_eq!(idp.names(), ["app", "user", "user"], "{what}");
     assert!(!format!("{lease:?} {provider:?}").contains("planted"));
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(
         log.contains("token fetch failed") && log.contains("token fetched"),
         "{what}: the log was captured"

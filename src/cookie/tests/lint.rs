@@ -70,6 +70,8 @@ fn r061_each_fault_is_found_alone() {
             ],
         ),
         ("__Http-t=x; Path=/a; Secure; SameSite=Lax", &[Finding::MissingHttpOnly, Finding::BrokenHttpPrefix]),
+        ("__Http-t=x; Path=/a; HttpOnly; SameSite=Lax", &[Finding::MissingSecure, Finding::BrokenHttpPrefix]),
+        ("__Host-t=x; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=; Expires=x", &[Finding::ExpiresOnly]),
         ("__Secure-t=x; Path=/; Secure; HttpOnly; SameSite=Lax", &[Finding::WeakPrefix]),
         ("__hOSt-t=x; Path=/; Secure; HttpOnly; SameSite=Lax", &[Finding::MiscasedPrefix]),
         ("t=x; Path=/; Secure; HttpOnly; SameSite=Lax", &[Finding::MissingPrefix]),
@@ -98,9 +100,32 @@ fn r061_good_cookies_are_left_alone() {
         assert_eq!(lint(cookie).findings(), [], "{cookie}");
         assert_eq!(fixed(cookie), cookie);
     }
+    // `Max-Age` wins over `Expires`, and a removal may have a date alone.
+    for life in ["Max-Age=60; Expires=Wed, 21 Oct 2043 07:28:00 GMT", "Expires=Thu, 01 Jan 1970 00:00:00 GMT"]
+    {
+        let cookie = format!("__Host-t=x; Path=/; Secure; HttpOnly; SameSite=Lax; {life}");
+        assert_eq!(lint(&cookie).findings(), [], "{cookie}");
+    }
+    for header in ["Set-Cookie:", "set-cookie: ", " SET-COOKIE :"] {
+        let cookie = format!("{header}__Host-t=x; Path=/; Secure; HttpOnly; SameSite=Lax");
+        assert_eq!(lint(&cookie).findings(), [], "{cookie}");
+    }
     let in_any_case = "__Host-t = x;path=/;SECURE;\thttponly ;samesite = lAX; max-age=60; Max-Age=?; ;";
     assert_eq!(lint(in_any_case).findings(), []);
     assert_eq!(fixed(in_any_case), "__Host-t=x; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax");
+}
+
+/// As browsers read it: an attribute that is too long is none, and blanks are the blank and the tab.
+#[test]
+fn r061_an_attribute_that_browsers_pass_over_is_none() {
+    let with = |attribute: &str| {
+        let audit = lint(&format!("__Secure-t=x; Secure; HttpOnly; SameSite=Lax; {attribute}"));
+        audit.findings().to_vec()
+    };
+    assert_eq!(with(&format!("Path=/{}", "a".repeat(1023))), []);
+    assert_eq!(with(&format!("Path=/{}", "a".repeat(1024))), [Finding::MissingPath]);
+    let odd_blank = lint("__Secure-t=x; Path=/a; \u{a0}Secure; HttpOnly; SameSite=Lax");
+    assert!(odd_blank.findings().contains(&Finding::MissingSecure), "{odd_blank}");
 }
 
 #[test]

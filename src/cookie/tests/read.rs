@@ -63,8 +63,8 @@ fn sec_d13_another_case_of_the_prefix_is_not_ours_and_refused_beside_ours() {
             assert_eq!(read(&settings, &[&empty]), Err(CookieError::Duplicate), "{empty}");
         }
         // The rest of a name has a case that counts, and other names are other cookies.
-        let others =
-            "__Host-Token=1; __Host-TOKEN=2; token=3; __Host-tokens=4; __hOsT-token2=5; __host-token";
+        let others = "__Host-Token=1; __Host-TOKEN=2; token=3; __Host-tokens=4; __hOsT-token2=5; __host-token; \
+             __Last-token=6; __Others-token=7";
         assert_eq!(read(&settings, &[others, &ours]), some("a"));
     }
 }

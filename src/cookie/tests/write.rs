@@ -82,6 +82,7 @@ fn sec_d12_contradictions_are_faults() {
     assert_eq!(faults(&all), ["cookie", "path", "same_site"], "every fault at once");
     let longest = cookie().path(format!("/{}", "x".repeat(1023))).same_site(SameSite::None);
     assert_eq!(faults(&longest), [""; 0]);
+    assert_eq!(faults(&CookieSettings::new("x".repeat(256))), [""; 0]);
     assert!(longest.clear().is_ok());
 }
 

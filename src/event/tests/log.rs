@@ -1,14 +1,21 @@
 //! The vocabulary, and the lines of the log.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver, Sender},
+    },
     time::Duration,
 };
 
 use proptest::prelude::*;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{super::*, event};
+use super::{
+    super::{outlet::CAPACITY, *},
+    event,
+};
 use crate::{clock::Timestamp, credential::Channel, identity::Subject, problem::Reason, text::TokenId};
 
 // ===== vocabulary =====
@@ -110,19 +117,31 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
+impl Log {
+    /// Writes what this thread says until the guard is dropped.
+    fn listen(&self) -> (DefaultGuard, Dispatch) {
+        // With one subscriber alone, `tracing` asks the thread that meets a line first whether anybody reads it;
+        // another test's thread would say no for all.
+        let second = Dispatch::new(tracing::subscriber::NoSubscriber::default());
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(self.clone());
+        (tracing::subscriber::set_default(subscriber.finish()), second)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
 /// What is logged of these events.
 fn logged(events: impl IntoIterator<Item = Event>) -> String {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(log.clone());
-    let reporter = Reporter::default();
-    tracing::subscriber::with_default(subscriber.finish(), || {
-        events.into_iter().for_each(|event| reporter.emit(event));
-    });
-    String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    let (log, reporter) = (Log::default(), Reporter::default());
+    let _listening = log.listen();
+    events.into_iter().for_each(|event| reporter.emit(event));
+    log.text()
 }
 
 #[test]
@@ -177,6 +196,75 @@ fn sec_k03_what_only_some_kinds_have_is_a_field() {
         let log = logged([Event::new(kind, Timestamp::from_millis(0))]);
         assert!(log.ends_with(&format!(" at=0{fields}")), "{log}");
     }
+}
+
+#[test]
+fn sec_k03_an_issuer_is_named_where_it_is_not_the_application_itself() {
+    for (subject, fields) in [
+        (Subject::local("ada"), " at=0 subject=\"ada\"\n"),
+        (Subject::anonymous("b1"), " at=0 issuer=\"nobody\" subject=\"b1\"\n"),
+    ] {
+        let log = logged([event(0).with_subject(subject.into())]);
+        assert!(log.ends_with(fields), "{log}");
+    }
+}
+
+#[test]
+fn r033_a_meter_that_panics_is_an_error_in_the_log() {
+    struct Panics;
+    impl Meter for Panics {
+        fn count(&self, _: &Event) {
+            panic!("planted")
+        }
+    }
+
+    let log = Log::default();
+    let _listening = log.listen();
+    Reporter::default().meter(Panics).emit(event(0));
+    assert!(log.text().ends_with("ERROR portcullis: a meter panicked\n"), "{}", log.text());
+}
+
+/// Says what its thread says, waits in the first event until it is let, and panics in the last.
+struct Loud {
+    log: Log,
+    held: Sender<()>,
+    gate: Mutex<Receiver<()>>,
+}
+
+impl Observer for Loud {
+    fn observe(&self, event: &Event) {
+        match event.at().as_millis() {
+            0 => {
+                // Until the thread ends.
+                std::mem::forget(self.log.listen());
+                self.held.send(()).unwrap();
+                let _ = self.gate.lock().unwrap().recv();
+            }
+            -1 => panic!("planted"),
+            _ => {}
+        }
+    }
+}
+
+/// What only the observer's thread knows stands in the log, too.
+#[test]
+fn r212_dropped_events_and_a_panic_of_an_observer_are_logged() {
+    let (log, (held, hold), (open, gate)) = (Log::default(), mpsc::channel(), mpsc::channel());
+    let loud = Loud { log: log.clone(), held, gate: Mutex::new(gate) };
+    let reporter = Reporter::default().observer(loud);
+    reporter.emit(event(0));
+    hold.recv().unwrap();
+    for _ in 0..CAPACITY + 3 {
+        reporter.emit(event(1));
+    }
+    drop(open);
+    reporter.flush();
+    let dropped = log.text();
+    assert!(dropped.ends_with(" WARN portcullis: name=\"events_dropped\" at=1 count=3\n"), "{dropped}");
+    assert_eq!(dropped.lines().count(), 1, "{dropped}");
+    reporter.emit(event(-1));
+    reporter.flush();
+    assert!(log.text().ends_with("ERROR portcullis: an observer panicked\n"), "{}", log.text());
 }
 
 /// The subject's id is what somebody typed in.

@@ -162,6 +162,40 @@ fn r212_a_full_queue_drops_and_counts_and_tells_once_when_there_is_room_again() 
     assert_eq!(reporter.dropped(), 10);
 }
 
+/// Those of each observer.
+#[test]
+fn r212_dropped_events_are_counted_for_every_observer() {
+    let ((one, told_one, _gate_one), (two, told_two, _gate_two)) = (Slow::new(), Slow::new());
+    let reporter = Reporter::default().observer(one).observer(two);
+    reporter.emit(event(0));
+    told_one.recv_timeout(PATIENCE).unwrap();
+    told_two.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..CAPACITY + 3 {
+        reporter.emit(event(1));
+    }
+    assert_eq!(reporter.dropped(), 6);
+}
+
+/// Details are anything, and the observer's thread may be the last to hold them.
+#[test]
+fn r033_details_that_panic_when_they_are_dropped_stop_no_observer() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("planted");
+        }
+    }
+
+    let (slow, told, gate) = Slow::new();
+    let reporter = Reporter::default().observer(slow);
+    reporter.emit(event(0).with_details(Arc::new(Bomb)));
+    reporter.emit(event(1));
+    // This copy goes first: the observer still holds its own.
+    drop(told.recv_timeout(PATIENCE).unwrap());
+    drop(gate);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap().at().as_millis(), 1);
+}
+
 #[test]
 fn r033_the_thread_ends_with_the_last_reporter_and_hands_over_what_is_queued() {
     thread_local! {
@@ -294,6 +328,7 @@ fn somebody_is_told_where_somebody_listens() {
         !Reporter::default()
             .wants(&EventKind::TokenReuse { kind: ReuseKind::StaleAncestor, since_rotation: Duration::ZERO })
     );
+    assert!(!Reporter::default().wants(&EventKind::AuthFail));
     assert!(Reporter::default().meter(Nothing).wants(&EventKind::AuthSuccess));
     assert!(Reporter::default().observer(Panics).wants(&EventKind::AuthSuccess));
     let info = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::sink);

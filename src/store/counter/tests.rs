@@ -89,6 +89,7 @@ fn a_clock_that_is_set_back_far_neither_locks_out_nor_resets() {
 fn no_count_is_no_event_and_the_ends_of_time_are_no_way_round() {
     let none = Limit::new(0, Duration::from_secs(7));
     assert_eq!(none.step(CounterState::UNSEEN, at(0)), Err(Duration::from_secs(7)));
+    assert!(!none.cannot_have_made(CounterState::UNSEEN, at(0)));
     let limits = [
         Limit::new(1, Duration::ZERO),
         Limit::new(u32::MAX, Duration::ZERO),

@@ -109,6 +109,26 @@ async fn a_forgotten_counter_starts_anew_and_only_that_one() {
     store.forget(&key(3)).await.unwrap();
     check(&store);
     assert!(ask(&store, 1, MINUTE, 0) && !ask(&store, 2, MINUTE, 0));
+    // With the last counter of a limit goes the limit.
+    store.forget(&key(1)).await.unwrap();
+    store.forget(&key(2)).await.unwrap();
+    check(&store);
+    assert!(store.is_empty());
+}
+
+/// What a thread leaves that dies with the lock in its hands is whole.
+#[test]
+fn a_poisoned_lock_stops_nobody() {
+    let store = MemoryCounters::new();
+    exhaust(&store, 1, MINUTE, 0);
+    let clone = store.clone();
+    let dies = move || {
+        let _counters = clone.lock();
+        panic!("planted");
+    };
+    assert!(thread::spawn(dies).join().is_err());
+    assert!(!ask(&store, 1, MINUTE, 0) && ask(&store, 2, MINUTE, 0));
+    check(&store);
 }
 
 #[test]

@@ -49,6 +49,7 @@ async fn sec_d16_neither_events_nor_the_log_show_a_token() {
 /// The default, where nobody reads the log.
 #[test]
 fn an_event_that_nobody_is_told_of_costs_no_memory() {
+    // This thread's own: what another test's thread hears would be prepared for here, too.
     let _nobody = crate::log::silence();
     let reporter = Reporter::default();
     let subject = Arc::new(Subject::local("ada"));
