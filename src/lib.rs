@@ -18,6 +18,7 @@ pub mod path;
 pub mod problem;
 pub mod random;
 pub mod redirect;
+mod retry_after;
 pub mod scope;
 pub mod secret;
 pub mod settings;
