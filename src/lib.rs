@@ -30,8 +30,13 @@ pub mod provider;
 pub mod store;
 pub mod verify;
 
-// Level 2: what knows credentials.
+// Level 2: what knows credentials, and what a client's requests need beside them.
+pub mod circuit;
+pub mod correlation;
 pub mod pipeline;
+pub mod rate_info;
+#[cfg(feature = "retry")]
+pub mod retry;
 pub mod session;
 pub mod throttle;
 pub mod token;
