@@ -153,11 +153,9 @@ mod tests {
 
     #[test]
     fn r123_all_three_forms_are_read() {
-        for text in [
-            "Sun, 06 Nov 1994 08:49:37 GMT",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-        ] {
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
             date(text, NOV_1994, Some(NOV_1994));
         }
         date("Wed Nov 16 08:49:37 1994", 0, Some(NOV_1994 + 10 * DAY));

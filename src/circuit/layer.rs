@@ -82,7 +82,9 @@ impl<S> Layer<S> for CircuitBreakerLayer {
 
 impl fmt::Debug for CircuitBreakerLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitBreakerLayer").field("limits", &self.shared.rules.limits).finish_non_exhaustive()
+        f.debug_struct("CircuitBreakerLayer")
+            .field("limits", &self.shared.rules.limits)
+            .finish_non_exhaustive()
     }
 }
 

@@ -41,8 +41,13 @@ pub(super) fn headers(headers: &HeaderMap, now: Timestamp) -> Option<RateInfo> {
 /// Quotas of `RateLimit`, with what `RateLimit-Policy` says of those of the same name; then the other policies.
 fn named(headers: &HeaderMap) -> Vec<Quota> {
     let (states, policies) = (text(headers, "ratelimit"), text(headers, "ratelimit-policy"));
-    let mut policies: Vec<Quota> =
-        policies.as_deref().and_then(structured::list).unwrap_or_default().iter().filter_map(policy).collect();
+    let mut policies: Vec<Quota> = policies
+        .as_deref()
+        .and_then(structured::list)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(policy)
+        .collect();
     let mut quotas = Vec::new();
     if let Some(states) = states {
         match structured::list(&states) {

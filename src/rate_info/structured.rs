@@ -87,9 +87,8 @@ impl<'a> Rest<'a> {
             b'"' => self.string().map(Value::Text),
             b'-' | b'0'..=b'9' => self.number(),
             b'*' | b'A'..=b'Z' | b'a'..=b'z' => {
-                let token = self.take(|byte| {
-                    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte)
-                });
+                let token =
+                    self.take(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/".contains(&byte));
                 Some(Value::Text(token.to_owned()))
             }
             b':' => {

@@ -36,7 +36,8 @@ fn decides(cause: &(dyn Error + 'static)) -> Option<bool> {
         let ended = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
         return (ended || error.is_timeout()).then_some(true);
     }
-    (cause.is::<tower::timeout::error::Elapsed>() || cause.is::<tokio::time::error::Elapsed>()).then_some(true)
+    (cause.is::<tower::timeout::error::Elapsed>() || cause.is::<tokio::time::error::Elapsed>())
+        .then_some(true)
 }
 
 fn is_connection(kind: ErrorKind) -> bool {
