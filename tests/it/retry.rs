@@ -432,6 +432,7 @@ async fn r123_an_error_of_readiness_is_not_hidden() {
     handle.send_error("broken for good");
     send.send_response(status(503));
     assert_eq!(call.await.unwrap().unwrap_err().to_string(), "broken for good");
+    handle.send_error("still broken");
     let mut ready = task::spawn(());
     assert!(assert_ready!(ready.enter(|cx, _| poll_ready(&mut client, cx))).is_err());
 }
