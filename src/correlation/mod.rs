@@ -19,7 +19,7 @@
 //! # async fn main() -> Result<(), std::convert::Infallible> {
 //! let api = service_fn(async |request: Request<()>| {
 //!     assert!(request.headers().contains_key("x-request-id"));
-//!     Ok(Response::new(()))
+//!     Ok::<_, std::convert::Infallible>(Response::new(()))
 //! });
 //! let client = ServiceBuilder::new().layer(CorrelationLayer::new()).service(api);
 //!

@@ -20,6 +20,8 @@ pub enum Repeat {
     Never,
 }
 
+type Errors = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
+
 /// A layer's rules, shared by all its services.
 #[derive(Clone)]
 pub(super) struct Rules {
@@ -28,7 +30,7 @@ pub(super) struct Rules {
     pub(super) longest_retry_after: Duration,
     pub(super) statuses: Vec<StatusCode>,
     pub(super) methods: Vec<Method>,
-    pub(super) errors: Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>,
+    pub(super) errors: Arc<Errors>,
     pub(super) clock: Clock,
 }
 
