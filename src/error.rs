@@ -1,9 +1,16 @@
 //! Errors that belong to no single room: faults of configuration, and the boxed error of a foreign part.
 
-use std::fmt;
+use std::{error::Error, fmt};
 
 /// An error of somebody else's part, kept as the cause of one of ours.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
+
+/// An error and its causes, from the outermost inwards.
+pub(crate) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
 
 /// Everything that is wrong with a configuration, found by one `build()`.
 ///
@@ -44,7 +51,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl Error for ConfigError {}
 
 // ===== impl ConfigFault =====
 

@@ -19,6 +19,7 @@ pub mod problem;
 pub mod random;
 pub mod redact;
 pub mod redirect;
+mod retry_after;
 pub mod scope;
 pub mod secret;
 pub mod settings;
@@ -30,9 +31,14 @@ pub mod provider;
 pub mod store;
 pub mod verify;
 
-// Level 2: what knows credentials.
+// Level 2: what knows credentials, and what a client's requests need beside them.
+pub mod circuit;
+pub mod correlation;
 pub mod pipeline;
+pub mod rate_info;
 pub mod request_log;
+#[cfg(feature = "retry")]
+pub mod retry;
 pub mod session;
 pub mod throttle;
 pub mod token;

@@ -28,6 +28,17 @@ impl Origin {
         Some(Self { https, host: host.to_ascii_lowercase(), port })
     }
 
+    /// The origin that a request to this URI goes to, if it names one.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let (https, host, port) = parts(uri)?;
+        Some(Self { https, host: host.to_ascii_lowercase(), port })
+    }
+
+    /// Whether the URI names an origin at all.
+    pub(crate) fn is_named_by(uri: &Uri) -> bool {
+        parts(uri).is_some()
+    }
+
     /// Without an allocation. A URI without an authority has no origin and matches nothing.
     pub(crate) fn matches(&self, uri: &Uri) -> bool {
         parts(uri).is_some_and(|(https, host, port)| {

@@ -4,6 +4,9 @@
 
 mod allocations;
 mod arrows;
+mod circuit;
+mod client_stack;
+mod correlation;
 mod environment;
 mod features;
 mod flow;
@@ -15,8 +18,11 @@ mod inject;
 mod log;
 mod mock;
 mod pipeline;
+mod rate_info;
 mod request_log;
+mod retry;
 mod schedules;
+mod scripted;
 mod sequences;
 mod sessions;
 mod sockets;
