@@ -4,6 +4,9 @@
 //! 2. A provider that holds a fresh token answers at once, without a lock; otherwise it waits for one fetch
 //!    that all callers share.
 //! 3. After a 401 the layer asks for something newer than the lease that was rejected, never for "a refresh".
+//! 4. A [`Recorder`] is told what becomes of tokens.
+
+mod recorder;
 
 use std::{
     error::Error,
@@ -12,11 +15,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use http::{Extensions, HeaderName, HeaderValue, StatusCode};
 
 use crate::{error::BoxError, maybe_ready::MaybeReady};
+
+pub use recorder::{Grant, LeaseOutcome, Recorder, RejectedBy, TokenEvent};
+pub(crate) use recorder::{Hook, Recorders};
 
 /// A token, as the finished value of the header that carries it.
 pub struct Lease {
@@ -58,6 +65,7 @@ pub struct TokenError {
     kind: TokenErrorKind,
     step: Option<Arc<str>>,
     status: Option<StatusCode>,
+    retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -81,6 +89,8 @@ pub enum TokenErrorKind {
     Aborted,
     /// The request was not polled inside a tokio runtime.
     NoRuntime,
+    /// The provider was shut down.
+    Stopped,
 }
 
 // ===== impl Lease =====
@@ -152,7 +162,7 @@ impl<'a> Ask<'a> {
 impl TokenError {
     /// An error of this kind.
     pub fn new(kind: TokenErrorKind) -> Self {
-        Self { kind, step: None, status: None, source: None }
+        Self { kind, step: None, status: None, retry_after: None, source: None }
     }
 
     /// Adds the cause. Its text must hold no secret: loggers print it.
@@ -166,6 +176,13 @@ impl TokenError {
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
+        self
+    }
+
+    /// Adds how long the endpoint asks to be left alone, from now on.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 
@@ -190,6 +207,12 @@ impl TokenError {
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
+
+    /// How long it is of no use to ask again, counted from when this error was handed out: what the endpoint
+    /// wants (RFC 9110 §10.2.3), or what is left until its next attempt.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
 }
 
 impl fmt::Display for TokenError {
@@ -206,6 +229,7 @@ impl fmt::Display for TokenError {
             TokenErrorKind::Panicked => "the token fetch has panicked",
             TokenErrorKind::Aborted => "the token fetch ended with its runtime",
             TokenErrorKind::NoRuntime => "a token fetch needs a tokio runtime",
+            TokenErrorKind::Stopped => "no token is fetched after a shutdown",
         })?;
         self.status.map_or(Ok(()), |status| write!(f, " (status {})", status.as_u16()))
     }
@@ -217,6 +241,7 @@ impl fmt::Debug for TokenError {
             .field("kind", &self.kind)
             .field("step", &self.step)
             .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,13 @@
 //! One step of a pipeline: the port, and what a step is given.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +19,7 @@ use crate::{
     http_client::HttpClient,
     origin,
     provider::{TokenError, TokenErrorKind},
+    secret::Secret,
 };
 
 /// Fetches one token.
@@ -40,13 +48,33 @@ pub trait TokenFetcher: Send + Sync + 'static {
 
     /// Gets a token.
     async fn fetch(&self, fetch: &Fetch) -> Result<AccessToken, TokenError>;
+
+    /// Gets a token with the refresh token that came with the last one; `None` if the step has no way to, which
+    /// is the default. The step is fetched then.
+    ///
+    /// A refresh token that comes with the answer replaces this one, otherwise this one is kept. Where it is
+    /// refused ([`TokenErrorKind::Refused`], unless with a status that passes: 408, 429 or 5xx) the step is
+    /// fetched. Both share one deadline.
+    async fn refresh(
+        &self,
+        _fetch: &Fetch,
+        _refresh_token: &Secret,
+    ) -> Option<Result<AccessToken, TokenError>> {
+        None
+    }
 }
 
 /// What a step has at hand while it fetches.
 pub struct Fetch {
     pub(super) http: HttpClient,
     pub(super) http_on_loopback: bool,
-    pub(super) earlier: HashMap<Arc<str>, AccessToken>,
+    pub(super) earlier: HashMap<Arc<str>, Earlier>,
+}
+
+/// An earlier token, and whether the step has looked at it.
+pub(super) struct Earlier {
+    token: AccessToken,
+    used: AtomicBool,
 }
 
 impl Fetch {
@@ -55,7 +83,14 @@ impl Fetch {
     /// # Errors
     /// [`TokenErrorKind::Request`] for any other step.
     pub fn token(&self, step: &str) -> Result<&AccessToken, TokenError> {
-        self.earlier.get(step).ok_or_else(|| TokenError::new(TokenErrorKind::Request))
+        let earlier = self.earlier.get(step).ok_or_else(|| TokenError::new(TokenErrorKind::Request))?;
+        earlier.used.store(true, Ordering::Relaxed);
+        Ok(&earlier.token)
+    }
+
+    /// Whether the step has looked at that token. One that it has not sent is not to blame.
+    pub(super) fn has_used(&self, step: &str) -> bool {
+        self.earlier.get(step).is_some_and(|earlier| earlier.used.load(Ordering::Relaxed))
     }
 
     /// Sends a request and collects at most 64 KiB of the answer, whatever its status.
@@ -71,6 +106,12 @@ impl Fetch {
             .send(request)
             .await
             .map_err(|error| TokenError::new(TokenErrorKind::Transport).with_source(error))
+    }
+}
+
+impl Earlier {
+    pub(super) fn new(token: AccessToken) -> Self {
+        Self { token, used: AtomicBool::new(false) }
     }
 }
 
