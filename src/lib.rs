@@ -14,6 +14,7 @@ pub mod event;
 pub mod identity;
 pub mod keyring;
 pub mod maybe_ready;
+mod oauth_error;
 mod origin;
 pub mod path;
 pub mod problem;

@@ -7,6 +7,7 @@ use http::{HeaderName, header::AUTHORIZATION};
 use super::{
     fetch::TokenFetcher,
     graph,
+    hook::ErrorHook,
     parts::{Parts, Step, TokenPipeline},
     slot::Slot,
     token::Prefix,
@@ -16,6 +17,7 @@ use crate::{
     error::{ConfigError, Faults},
     http_client::HttpClient,
     origin,
+    provider::TokenError,
     text::is_visible,
 };
 
@@ -35,6 +37,7 @@ pub struct TokenPipelineBuilder {
     rejection_cooldown: Duration,
     http_on_loopback: bool,
     clock: Clock,
+    on_fetch_error: ErrorHook,
 }
 
 impl TokenPipelineBuilder {
@@ -52,6 +55,7 @@ impl TokenPipelineBuilder {
             rejection_cooldown: Duration::from_secs(5),
             http_on_loopback: false,
             clock: Clock::system(),
+            on_fetch_error: ErrorHook::default(),
         }
     }
 
@@ -120,6 +124,16 @@ impl TokenPipelineBuilder {
         self
     }
 
+    /// Is called with the error of each fetch that failed, once, however many requests wait for it; the error names
+    /// the step. It must not block; a panic is caught and changes nothing. Without it, failures are in the log
+    /// alone, by the name of the step and the kind of failure.
+    ///
+    /// A fetcher of your own can also implement [`TokenFetcher::on_fetch_error`].
+    pub fn on_fetch_error(mut self, listener: impl Fn(&TokenError) + Send + Sync + 'static) -> Self {
+        self.on_fetch_error = ErrorHook::new(listener);
+        self
+    }
+
     /// Replaces the clock; the default is [`Clock::system`].
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -178,6 +192,7 @@ impl TokenPipelineBuilder {
                 rejection_cooldown: self.rejection_cooldown,
                 http_on_loopback: self.http_on_loopback,
                 clock: self.clock,
+                on_fetch_error: self.on_fetch_error,
             }),
         })
     }

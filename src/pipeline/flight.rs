@@ -10,8 +10,8 @@ use futures_util::{FutureExt, future::try_join_all};
 use tokio::{runtime::Handle, time};
 
 use super::{
-    answer::LIFETIME_FALLBACK,
-    fetch::Fetch,
+    fetch::{self, Fetch},
+    life::{self, Lifetime},
     parts::Parts,
     slot::{Flight, Held, Landed},
     token::{self, AccessToken, Prefix},
@@ -135,15 +135,17 @@ impl Parts {
             .zip(&parents)
             .map(|(parent, held)| (Arc::clone(&self.steps[*parent].name), held.token.clone()))
             .collect();
-        let fetch = Fetch { http: self.http.clone(), http_on_loopback: self.http_on_loopback, earlier };
-        let sent = self.clock.monotonic();
-        let fetched = match time::timeout(self.fetch_timeout, this.fetcher.fetch(&fetch)).await {
-            Ok(fetched) => fetched,
-            Err(_elapsed) => Err(TokenError::new(TokenErrorKind::Timeout)),
+        let fetch = Fetch {
+            http: self.http.clone(),
+            http_on_loopback: self.http_on_loopback,
+            clock: self.clock.clone(),
+            earlier: Arc::new(earlier),
         };
+        let sent = self.clock.monotonic();
+        let fetched = fetch::bounded(self.fetch_timeout, this.fetcher.fetch(&fetch)).await;
         let held = fetched.and_then(|token| {
             let received = self.clock.monotonic();
-            let life = token.lifetime().unwrap_or(LIFETIME_FALLBACK);
+            let life = life::granted(&token, None, Lifetime::Shorter, self.clock.now());
             let deadline = token::deadline(received, life, received.since(sent), self.margin);
             // Only the last step's token goes into the header, so only its type has to make sense there.
             let prefix = if step == self.last() { &self.prefix } else { &Prefix::None };
@@ -157,6 +159,7 @@ impl Parts {
             }
             Err(error) => {
                 tracing::warn!(pipeline = &*self.name, step = &*this.name, %error, "token fetch failed");
+                self.on_fetch_error.tell(&*this.fetcher, error);
             }
         }
         held

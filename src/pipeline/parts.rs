@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::HeaderName;
 
 use super::{
-    builder::TokenPipelineBuilder, fetch::TokenFetcher, provider::PipelineProvider, slot::Slot, token::Prefix,
+    builder::TokenPipelineBuilder, fetch::TokenFetcher, hook::ErrorHook, provider::PipelineProvider,
+    slot::Slot, token::Prefix,
 };
 use crate::{clock::Clock, http_client::HttpClient};
 
@@ -28,6 +29,7 @@ pub(super) struct Parts {
     pub(super) rejection_cooldown: Duration,
     pub(super) http_on_loopback: bool,
     pub(super) clock: Clock,
+    pub(super) on_fetch_error: ErrorHook,
 }
 
 pub(super) struct Step {

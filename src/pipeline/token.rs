@@ -19,6 +19,7 @@ pub struct AccessToken {
     value: Secret,
     token_type: Option<String>,
     lifetime: Option<Duration>,
+    refresh_in: Option<Duration>,
     refresh: Option<Secret>,
     scope: Option<String>,
     extra: Map<String, Value>,
@@ -35,7 +36,15 @@ impl AccessToken {
         if !is_visible(value.expose()) {
             return Err(TokenError::new(TokenErrorKind::Malformed));
         }
-        Ok(Self { value, token_type: None, lifetime: None, refresh: None, scope: None, extra: Map::new() })
+        Ok(Self {
+            value,
+            token_type: None,
+            lifetime: None,
+            refresh_in: None,
+            refresh: None,
+            scope: None,
+            extra: Map::new(),
+        })
     }
 
     /// Sets the type, such as `Bearer`.
@@ -49,6 +58,13 @@ impl AccessToken {
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets after how long, counted from now, its endpoint wants it renewed.
+    #[must_use]
+    pub fn with_refresh_in(mut self, wait: Duration) -> Self {
+        self.refresh_in = Some(wait);
         self
     }
 
@@ -86,6 +102,11 @@ impl AccessToken {
     /// Its life as it was when it came.
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
+    }
+
+    /// After how long its endpoint wants it renewed, if it said so; counted from when it came.
+    pub fn refresh_in(&self) -> Option<Duration> {
+        self.refresh_in
     }
 
     /// The refresh token that came with it.

@@ -23,6 +23,7 @@ const LEVELS: [&[&str]; 6] = [
         "identity",
         "keyring",
         "maybe_ready",
+        "oauth_error",
         "origin",
         "path",
         "problem",
