@@ -1,16 +1,16 @@
 //! What a flight does: the earlier tokens, then the step's own exchange.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
-use tokio::time;
 
 use super::{
-    answer::LIFETIME_FALLBACK,
-    backoff, blame,
-    fetch::{Earlier, Fetch},
+    backoff::draw,
+    blame,
+    fetch::{self, Earlier, Fetch},
     flight::Want,
     land::{Landing, Minted},
+    life::{self, Lifetime},
     parts::Parts,
     renewal::Renewal,
     slot::{Held, Landed, Origin},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Monotonic,
-    provider::{Grant, Lease, TokenError, TokenErrorKind, TokenEvent},
+    provider::{FetchKind, Lease, TokenError, TokenEvent},
 };
 
 /// An earlier token that a step is given.
@@ -33,7 +33,7 @@ pub(super) struct Parent {
 /// What a step's exchange has brought.
 struct Obtained {
     token: AccessToken,
-    grant: Grant,
+    kind: FetchKind,
     sent: Monotonic,
 }
 
@@ -60,11 +60,11 @@ impl Parts {
             let started = self.clock.monotonic();
             let obtained = self.obtain(landing, &fetch, refreshable).await;
             match obtained.and_then(|obtained| self.mint(landing, obtained, origin)) {
-                Ok((minted, grant)) => {
+                Ok((minted, kind, life)) => {
                     let used = parents.iter().filter(|parent| fetch.has_used(&self.steps[parent.step].name));
                     used.for_each(|parent| parent.held.lease.mark_accepted());
                     if let Some(held) = landing.land(minted) {
-                        self.tell_fetched(step, &held, grant, started);
+                        self.tell_fetched(landing, kind, held.received.since(started), life);
                         return Ok(held);
                     }
                 }
@@ -105,8 +105,12 @@ impl Parts {
         let earlier = parents.iter().map(|parent| {
             (Arc::clone(&self.steps[parent.step].name), Earlier::new(parent.held.token.clone()))
         });
-        let earlier: HashMap<_, _> = earlier.collect();
-        Fetch { http: self.http.clone(), http_on_loopback: self.http_on_loopback, earlier }
+        Fetch {
+            http: self.http.clone(),
+            http_on_loopback: self.http_on_loopback,
+            clock: self.clock.clone(),
+            earlier: Arc::new(earlier.collect::<HashMap<_, _>>()),
+        }
     }
 
     /// The token whose refresh token may be used. Not for what was dropped, and not for what is to be made from
@@ -136,30 +140,27 @@ impl Parts {
                 && let Some(secret) = old.token.refresh()
             {
                 let sent = self.clock.monotonic();
-                landing.redeem(true)?;
+                landing.must_finish(true)?;
                 match fetcher.refresh(fetch, secret).await {
-                    Some(Ok(token)) => {
+                    Ok(Some(token)) => {
                         let kept = token.refresh().is_none().then(|| secret.clone());
                         let token = kept.into_iter().fold(token, AccessToken::with_refresh);
-                        return Ok(Obtained { token, grant: Grant::Refresh, sent });
+                        return Ok(Obtained { token, kind: FetchKind::Refresh, sent });
                     }
-                    Some(Err(error)) if !blame::is_final(&error) => return Err(error),
-                    Some(Err(error)) => {
+                    Ok(None) => {}
+                    Err(error) if blame::is_final(&error) => {
                         old.spend_refresh();
                         tracing::debug!(%error, "refresh token refused");
                     }
-                    None => {}
+                    Err(error) => return Err(error),
                 }
-                landing.redeem(false)?;
             }
+            landing.must_finish(fetcher.must_finish())?;
             let sent = self.clock.monotonic();
             let token = fetcher.fetch(fetch).await?;
-            Ok(Obtained { token, grant: Grant::Fetch, sent })
+            Ok(Obtained { token, kind: FetchKind::Fetch, sent })
         };
-        match time::timeout(self.fetch_timeout, exchange).await {
-            Ok(obtained) => obtained,
-            Err(_elapsed) => Err(TokenError::new(TokenErrorKind::Timeout)),
-        }
+        fetch::bounded(self.fetch_timeout, exchange).await
     }
 
     fn mint(
@@ -167,35 +168,32 @@ impl Parts {
         landing: &Landing,
         obtained: Obtained,
         origin: Origin,
-    ) -> Result<(Minted, Grant), TokenError> {
-        let Obtained { token, grant, sent } = obtained;
+    ) -> Result<(Minted, FetchKind, Duration), TokenError> {
+        let Obtained { token, kind, sent } = obtained;
         let received = self.clock.monotonic();
-        let life = Life {
-            received,
-            life: token.lifetime().unwrap_or(LIFETIME_FALLBACK),
-            refresh_in: token.refresh_in(),
-            round_trip: received.since(sent),
-        };
+        let life = life::granted(&token, None, Lifetime::Shorter, self.clock.now());
+        let refresh_in = token.refresh_in();
+        let moments = self
+            .windows
+            .moments(Life { received, life, refresh_in, round_trip: received.since(sent) }, draw());
         // Only the last step's token goes into the header, so only its type has to make sense there.
         let prefix = if landing.step == self.last() { &self.prefix } else { &Prefix::None };
         let lease = Lease::new(token.header_value(prefix)?, landing.number);
-        let moments = self.windows.moments(life, backoff::draw());
-        Ok((Minted { token, lease, received, moments, origin }, grant))
+        Ok((Minted { token, lease, received, moments, origin }, kind, life))
     }
 
-    fn tell_fetched(&self, step: usize, held: &Held, grant: Grant, started: Monotonic) {
-        let (pipeline, step) = (&*self.name, &*self.steps[step].name);
-        let generation = held.generation();
-        tracing::debug!(pipeline, step, generation, grant = grant.as_str(), "token fetched");
-        let took = held.received.since(started);
-        let life = held.token.lifetime().unwrap_or(LIFETIME_FALLBACK);
-        self.recorders.tell(&TokenEvent::Fetched { pipeline, step, generation, grant, took, life });
+    fn tell_fetched(&self, landing: &Landing, kind: FetchKind, took: Duration, life: Duration) {
+        let (pipeline, step) = (&*self.name, &*self.steps[landing.step].name);
+        let generation = landing.number;
+        tracing::debug!(pipeline, step, generation, kind = kind.as_str(), "token fetched");
+        self.recorders.tell(&TokenEvent::Fetched { pipeline, step, generation, kind, took, life });
     }
 
     fn tell_failed(&self, step: usize, error: &TokenError, started: Monotonic) {
-        let (pipeline, step) = (&*self.name, &*self.steps[step].name);
-        tracing::warn!(pipeline, step, %error, "token fetch failed");
+        let (pipeline, name) = (&*self.name, &*self.steps[step].name);
+        tracing::warn!(pipeline, step = name, %error, "token fetch failed");
         let took = self.clock.monotonic().since(started);
-        self.recorders.tell(&TokenEvent::Failed { pipeline, step, error, took });
+        self.recorders.tell(&TokenEvent::Failed { pipeline, step: name, error, took });
+        self.on_fetch_error.tell(&*self.steps[step].fetcher, error);
     }
 }

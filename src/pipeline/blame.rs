@@ -19,11 +19,12 @@ use super::{
     flight::{Ride, Want},
     parts::Parts,
 };
-use crate::provider::{Lease, RejectedBy, TokenError, TokenErrorKind, TokenEvent};
+use crate::provider::{Lease, OAuthErrorCode, RejectedBy, TokenError, TokenErrorKind, TokenEvent};
 
 /// Whether a step was refused for a token that it has sent.
 pub(super) fn falls_on_parents(error: &TokenError) -> bool {
-    error.kind() == TokenErrorKind::Refused && error.status() == Some(StatusCode::UNAUTHORIZED)
+    let code = matches!(error.code(), Some(OAuthErrorCode::InvalidToken | OAuthErrorCode::InvalidGrant));
+    error.kind() == TokenErrorKind::Refused && (code || error.status() == Some(StatusCode::UNAUTHORIZED))
 }
 
 /// Whether a refresh token was refused, and not the request at this moment.
@@ -33,7 +34,11 @@ pub(super) fn is_final(error: &TokenError) -> bool {
             || status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT
     };
-    error.kind() == TokenErrorKind::Refused && !error.status().is_some_and(passing)
+    let busy = matches!(
+        error.code(),
+        Some(OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable | OAuthErrorCode::SlowDown)
+    );
+    error.kind() == TokenErrorKind::Refused && !busy && !error.status().is_some_and(passing)
 }
 
 impl Parts {

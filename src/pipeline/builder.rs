@@ -8,6 +8,7 @@ use super::{
     fetch::TokenFetcher,
     graph,
     handle::Handle,
+    hook::ErrorHook,
     parts::{Parts, Step},
     slot::Slot,
     token::Prefix,
@@ -19,7 +20,7 @@ use crate::{
     error::{ConfigError, Faults},
     http_client::HttpClient,
     origin,
-    provider::{Hook, Recorder, Recorders, TokenEvent},
+    provider::{Hook, Recorder, Recorders, TokenError, TokenEvent},
     text::is_visible,
 };
 
@@ -41,6 +42,7 @@ pub struct TokenPipelineBuilder {
     http_on_loopback: bool,
     clock: Clock,
     recorders: Recorders,
+    on_fetch_error: ErrorHook,
 }
 
 impl TokenPipelineBuilder {
@@ -60,6 +62,7 @@ impl TokenPipelineBuilder {
             http_on_loopback: false,
             clock: Clock::system(),
             recorders: Recorders::default(),
+            on_fetch_error: ErrorHook::default(),
         }
     }
 
@@ -169,6 +172,16 @@ impl TokenPipelineBuilder {
         self.recorder(Hook(hook))
     }
 
+    /// Is called with the error of each fetch that failed, once, however many requests wait for it; the error names
+    /// the step. It must not block; a panic is caught and changes nothing. Without it, failures are in the log
+    /// alone, by the name of the step and the kind of failure.
+    ///
+    /// A fetcher of your own can also implement [`TokenFetcher::on_fetch_error`].
+    pub fn on_fetch_error(mut self, listener: impl Fn(&TokenError) + Send + Sync + 'static) -> Self {
+        self.on_fetch_error = ErrorHook::new(listener);
+        self
+    }
+
     /// Replaces the clock; the default is [`Clock::system`].
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -231,6 +244,7 @@ impl TokenPipelineBuilder {
             http_on_loopback: self.http_on_loopback,
             clock: self.clock,
             recorders: self.recorders,
+            on_fetch_error: self.on_fetch_error,
         });
         Ok(TokenPipeline { handle })
     }

@@ -234,7 +234,7 @@ impl Parts {
             task: abort,
             runtime: runtime.id(),
             renewal,
-            redeeming: false,
+            must_finish: false,
         });
         (number, flight)
     }

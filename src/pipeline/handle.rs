@@ -54,14 +54,14 @@ impl Drop for Owner {
 }
 
 impl Parts {
-    /// Ends all flights but those that have a refresh token out, and lets none begin. Returns those that go on.
+    /// Ends all flights but those that have sent what works only once, and lets none begin. Returns those that go on.
     fn stop(&self) -> Vec<Flight> {
         let (mut ended, mut going_on) = (Vec::new(), Vec::new());
         for step in &self.steps {
             let mut control = step.slot.control();
             control.stopped = true;
             match &control.flight {
-                Some(flying) if flying.redeeming => going_on.push(flying.flight.clone()),
+                Some(flying) if flying.must_finish => going_on.push(flying.flight.clone()),
                 Some(flying) => ended.push(flying.task.clone()),
                 None => {}
             }

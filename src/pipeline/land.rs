@@ -74,15 +74,14 @@ impl Landing {
         error
     }
 
-    /// From here on the flight is not stopped: it has a refresh token out, which may work only once. Or it is
-    /// over with that.
-    pub(super) fn redeem(&self, begins: bool) -> Result<(), TokenError> {
+    /// Whether what the flight sends next works only once, so that it must not be stopped on the way.
+    pub(super) fn must_finish(&self, must: bool) -> Result<(), TokenError> {
         let mut control = self.parts.steps[self.step].slot.control();
         if control.stopped {
             return Err(TokenError::new(TokenErrorKind::Stopped));
         }
         if let Some(flying) = control.flight.as_mut().filter(|flying| flying.number == self.number) {
-            flying.redeeming = begins;
+            flying.must_finish = must;
         }
         Ok(())
     }

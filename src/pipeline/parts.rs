@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use super::{fetch::TokenFetcher, slot::Slot, token::Prefix, window::Windows};
+use super::{fetch::TokenFetcher, hook::ErrorHook, slot::Slot, token::Prefix, window::Windows};
 use crate::{clock::Clock, http_client::HttpClient, provider::Recorders};
 
 pub(super) struct Parts {
@@ -26,6 +26,7 @@ pub(super) struct Parts {
     pub(super) http_on_loopback: bool,
     pub(super) clock: Clock,
     pub(super) recorders: Recorders,
+    pub(super) on_fetch_error: ErrorHook,
 }
 
 pub(super) struct Step {

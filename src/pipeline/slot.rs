@@ -84,8 +84,8 @@ pub(super) struct Flying {
     pub(super) runtime: runtime::Id,
     /// The renewal that it belongs to.
     pub(super) renewal: Option<Arc<Renewal>>,
-    /// It has sent a refresh token, which may work only once: it is not stopped.
-    pub(super) redeeming: bool,
+    /// It has sent what works only once: it is not stopped.
+    pub(super) must_finish: bool,
 }
 
 // ===== impl Held =====

@@ -46,7 +46,7 @@ pub enum TokenEvent<'a> {
         /// Rises with every token of the step.
         generation: u64,
         /// How it was had.
-        grant: Grant,
+        kind: FetchKind,
         /// How long the step's own exchange took.
         took: Duration,
         /// How long the token lives.
@@ -97,7 +97,7 @@ pub enum LeaseOutcome {
 /// How a token was had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Grant {
+pub enum FetchKind {
     /// By the step's own exchange.
     Fetch,
     /// With the refresh token that had come with the one before.
@@ -139,9 +139,9 @@ impl LeaseOutcome {
     }
 }
 
-// ===== impl Grant =====
+// ===== impl FetchKind =====
 
-impl Grant {
+impl FetchKind {
     /// The name under which it is counted.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -22,8 +22,22 @@ use crate::{
     support::{START, secs},
 };
 
+/// What was logged at any level, while [`Log::capture`]'s guard lives, on this thread.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let subscriber =
+            tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -45,7 +59,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 /// Everything that is said of an error, down to its last cause.
-fn whole_text(error: &TokenError) -> String {
+pub(crate) fn whole_text(error: &TokenError) -> String {
     let mut text = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -57,10 +71,7 @@ fn whole_text(error: &TokenError) -> String {
 
 /// The second of two steps meets this answer; then the endpoint mends.
 async fn check(what: &str, kind: TokenErrorKind, answer: impl Fn() -> Reply + Send + Sync + 'static) {
-    let log = Log::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::capture();
 
     let idp = Idp::new(move |call, number| match (call.name(), number) {
         ("user", 1) => answer(),
@@ -84,7 +95,7 @@ async fn check(what: &str, kind: TokenErrorKind, answer: impl Fn() -> Reply + Se
     assert_eq!(idp.names(), ["app", "user", "user"], "{what}");
     assert!(!format!("{lease:?} {provider:?}").contains("planted"));
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(
         log.contains("token fetch failed") && log.contains("token fetched"),
         "{what}: the log was captured"
