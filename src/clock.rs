@@ -108,6 +108,11 @@ impl Monotonic {
         Self(nanos)
     }
 
+    /// Nanoseconds since the source's origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
     /// This reading and `span` more; saturates.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {

@@ -4,6 +4,9 @@
 //! 2. A provider that holds a fresh token answers at once, without a lock; otherwise it waits for one fetch
 //!    that all callers share.
 //! 3. After a 401 the layer asks for something newer than the lease that was rejected, never for "a refresh".
+//! 4. A [`Recorder`] is told what becomes of tokens.
+
+mod recorder;
 
 use std::{
     error::Error,
@@ -12,11 +15,16 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use http::{Extensions, HeaderName, HeaderValue, StatusCode};
 
 use crate::{error::BoxError, maybe_ready::MaybeReady};
+
+pub use crate::oauth_error::OAuthErrorCode;
+pub use recorder::{FetchKind, LeaseOutcome, Recorder, RejectedBy, TokenEvent};
+pub(crate) use recorder::{Hook, Recorders};
 
 /// A token, as the finished value of the header that carries it.
 pub struct Lease {
@@ -58,7 +66,21 @@ pub struct TokenError {
     kind: TokenErrorKind,
     step: Option<Arc<str>>,
     status: Option<StatusCode>,
+    retry_after: Option<Duration>,
     source: Option<Arc<dyn Error + Send + Sync>>,
+    code: Option<OAuthErrorCode>,
+}
+
+/// Where the fault of a [`TokenError`] is to be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenErrorSide {
+    /// Here: in the settings, a fetcher of the application's own, or the runtime.
+    Client,
+    /// On the way: no connection, no answer, no answer in time.
+    Network,
+    /// At the token endpoint: it refused, or answered what is no token.
+    Endpoint,
 }
 
 /// The kind of a [`TokenError`].
@@ -75,12 +97,16 @@ pub enum TokenErrorKind {
     Malformed,
     /// The request could not be made from the settings and the earlier tokens.
     Request,
+    /// What keeps the token on this machine, such as a file, could not be read.
+    Unreadable,
     /// The fetcher has panicked.
     Panicked,
     /// The runtime that the fetch ran on has ended. Ask again.
     Aborted,
     /// The request was not polled inside a tokio runtime.
     NoRuntime,
+    /// The provider was shut down.
+    Stopped,
 }
 
 // ===== impl Lease =====
@@ -152,7 +178,7 @@ impl<'a> Ask<'a> {
 impl TokenError {
     /// An error of this kind.
     pub fn new(kind: TokenErrorKind) -> Self {
-        Self { kind, step: None, status: None, source: None }
+        Self { kind, step: None, status: None, retry_after: None, source: None, code: None }
     }
 
     /// Adds the cause. Its text must hold no secret: loggers print it.
@@ -166,6 +192,20 @@ impl TokenError {
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);
+        self
+    }
+
+    /// Adds how long the endpoint asks to be left alone, from now on.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds why the endpoint refused.
+    #[must_use]
+    pub fn with_code(mut self, code: OAuthErrorCode) -> Self {
+        self.code = Some(code);
         self
     }
 
@@ -190,6 +230,32 @@ impl TokenError {
     pub fn status(&self) -> Option<StatusCode> {
         self.status
     }
+
+    /// How long it is of no use to ask again, counted from when this error was handed out: what the endpoint
+    /// wants (RFC 9110 §10.2.3), or what is left until its next attempt.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Why the endpoint refused, if it said so.
+    pub fn code(&self) -> Option<OAuthErrorCode> {
+        self.code
+    }
+
+    /// Whether such a request would be refused again until somebody changes something: see
+    /// [`OAuthErrorCode::is_terminal`]. A refusal without a code is none.
+    pub fn is_terminal(&self) -> bool {
+        self.code.is_some_and(OAuthErrorCode::is_terminal)
+    }
+
+    /// Where the fault is to be looked for.
+    pub fn side(&self) -> TokenErrorSide {
+        match self.kind {
+            TokenErrorKind::Transport | TokenErrorKind::Timeout => TokenErrorSide::Network,
+            TokenErrorKind::Refused | TokenErrorKind::Malformed => TokenErrorSide::Endpoint,
+            _ => TokenErrorSide::Client,
+        }
+    }
 }
 
 impl fmt::Display for TokenError {
@@ -203,11 +269,18 @@ impl fmt::Display for TokenError {
             TokenErrorKind::Refused => "the token endpoint refused",
             TokenErrorKind::Malformed => "the token endpoint's answer holds no usable token",
             TokenErrorKind::Request => "the token request could not be made",
+            TokenErrorKind::Unreadable => "the token could not be read where it is kept",
             TokenErrorKind::Panicked => "the token fetch has panicked",
             TokenErrorKind::Aborted => "the token fetch ended with its runtime",
             TokenErrorKind::NoRuntime => "a token fetch needs a tokio runtime",
+            TokenErrorKind::Stopped => "no token is fetched after a shutdown",
         })?;
-        self.status.map_or(Ok(()), |status| write!(f, " (status {})", status.as_u16()))
+        match (self.status, self.code) {
+            (Some(status), Some(code)) => write!(f, " (status {}, {code})", status.as_u16()),
+            (Some(status), None) => write!(f, " (status {})", status.as_u16()),
+            (None, Some(code)) => write!(f, " ({code})"),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -217,6 +290,8 @@ impl fmt::Debug for TokenError {
             .field("kind", &self.kind)
             .field("step", &self.step)
             .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
+            .field("code", &self.code)
             .finish_non_exhaustive()
     }
 }

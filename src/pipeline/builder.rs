@@ -7,15 +7,20 @@ use http::{HeaderName, header::AUTHORIZATION};
 use super::{
     fetch::TokenFetcher,
     graph,
-    parts::{Parts, Step, TokenPipeline},
+    handle::Handle,
+    hook::ErrorHook,
+    parts::{Parts, Step},
     slot::Slot,
     token::Prefix,
+    token_pipeline::TokenPipeline,
+    window::Windows,
 };
 use crate::{
     clock::Clock,
     error::{ConfigError, Faults},
     http_client::HttpClient,
     origin,
+    provider::{Hook, Recorder, Recorders, TokenError, TokenEvent},
     text::is_visible,
 };
 
@@ -30,11 +35,14 @@ pub struct TokenPipelineBuilder {
     /// The name, or the text that is none.
     header: Result<HeaderName, String>,
     prefix: Prefix,
+    bound: bool,
     fetch_timeout: Duration,
-    margin: Duration,
+    windows: Windows,
     rejection_cooldown: Duration,
     http_on_loopback: bool,
     clock: Clock,
+    recorders: Recorders,
+    on_fetch_error: ErrorHook,
 }
 
 impl TokenPipelineBuilder {
@@ -47,11 +55,14 @@ impl TokenPipelineBuilder {
             refresh_from: None,
             header: Ok(AUTHORIZATION),
             prefix: Prefix::TokenType,
+            bound: false,
             fetch_timeout: Duration::from_secs(30),
-            margin: Duration::from_secs(30),
+            windows: Windows::default(),
             rejection_cooldown: Duration::from_secs(5),
             http_on_loopback: false,
             clock: Clock::system(),
+            recorders: Recorders::default(),
+            on_fetch_error: ErrorHook::default(),
         }
     }
 
@@ -99,7 +110,16 @@ impl TokenPipelineBuilder {
         self
     }
 
-    /// How long one step may take, its parents not counted. Default 30 s.
+    /// Ends a token with the earlier tokens that it was made from: when one of them is replaced, for whatever
+    /// reason, it is fetched anew. By default it outlives them, unless they were refused or
+    /// [invalidated](TokenPipeline::invalidate).
+    pub fn bind_to_parents(mut self) -> Self {
+        self.bound = true;
+        self
+    }
+
+    /// How long one step may take, its parents not counted. Default 30 s. A step that is tried again, because an
+    /// earlier token was refused or dropped meanwhile, has its time again, but all together no more than twice.
     ///
     /// A request that waits may give up earlier, by a timeout of its own; the fetch goes on.
     pub fn fetch_timeout(mut self, timeout: Duration) -> Self {
@@ -108,15 +128,57 @@ impl TokenPipelineBuilder {
     }
 
     /// How long before its end a token is not sent any more; never more than a tenth of its life. Default 30 s.
+    ///
+    /// A request that cannot be repeated is given a token with twice as much left, because nothing would mend a
+    /// 401. It waits for one only as long as the present token is good enough for everybody else; if none can
+    /// be had until then, it gets the present one.
     pub fn margin(mut self, margin: Duration) -> Self {
-        self.margin = margin;
+        self.windows.margin = margin;
+        self
+    }
+
+    /// How long before its end a token is renewed in the background; never more than half of its life. Default
+    /// 20 min. Up to a fifth of it is left away at random, once for each token. An endpoint that says in its
+    /// answer when it wants the token renewed is obeyed instead.
+    pub fn refresh_window(mut self, window: Duration) -> Self {
+        self.windows.ahead = Some(window);
+        self
+    }
+
+    /// Renews no token before it has to: nothing runs in the background, and a request waits when the token has
+    /// ended.
+    pub fn without_refresh_ahead(mut self) -> Self {
+        self.windows.ahead = None;
         self
     }
 
     /// How long a token that replaced a rejected one, and was rejected itself before it ever worked, is kept
-    /// before it is fetched again: it is not the cause then. Default 5 s.
+    /// before it is fetched again: it is hardly the cause. The tokens that it was made from are fetched anew with
+    /// it then. Default 5 s.
     pub fn rejection_cooldown(mut self, cooldown: Duration) -> Self {
         self.rejection_cooldown = cooldown;
+        self
+    }
+
+    /// Tells this recorder, too, what becomes of tokens. Counters under the feature `metrics` are one.
+    pub fn recorder(mut self, recorder: impl Recorder) -> Self {
+        self.recorders.add(recorder);
+        self
+    }
+
+    /// Calls this, too, when a token was fetched, refused, or could not be had. It must not block; a panic in it
+    /// is caught.
+    pub fn on_event(self, hook: impl Fn(&TokenEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.recorder(Hook(hook))
+    }
+
+    /// Is called with the error of each fetch that failed, once, however many requests wait for it; the error names
+    /// the step. It must not block; a panic is caught and changes nothing. Without it, failures are in the log
+    /// alone, by the name of the step and the kind of failure.
+    ///
+    /// A fetcher of your own can also implement [`TokenFetcher::on_fetch_error`].
+    pub fn on_fetch_error(mut self, listener: impl Fn(&TokenError) + Send + Sync + 'static) -> Self {
+        self.on_fetch_error = ErrorHook::new(listener);
         self
     }
 
@@ -138,6 +200,7 @@ impl TokenPipelineBuilder {
     /// [`ConfigError`] with all faults.
     pub fn build(self) -> Result<TokenPipeline, ConfigError> {
         let mut faults = Faults::default();
+        faults.check(!self.name.is_empty(), "name", &self.name, "must not be empty");
         faults.check(self.http.is_some(), "http", "none", "name a client");
         faults.check(!self.steps.is_empty(), "step", "none", "name at least one");
         if let Err(text) = &self.header {
@@ -155,31 +218,35 @@ impl TokenPipelineBuilder {
             faults.check(safe, "step", format!("{}.url", step.name()), "must be https");
         }
         let parents = graph::parents(&self.steps, self.any_order, &mut faults);
-        let renewed = graph::renewed(&self.steps, self.refresh_from.as_deref(), &parents, &mut faults);
+        let (renewed_from, renewed) =
+            graph::renewed(&self.steps, self.refresh_from.as_deref(), &parents, &mut faults);
         faults.finish()?;
-        let depths: Vec<u32> = (0..parents.len()).map(|step| graph::depth(&parents, step)).collect();
-        let steps = self.steps.into_iter().zip(parents).zip(depths).map(|((fetcher, parents), depth)| Step {
+        let step = |(index, fetcher): (usize, Arc<dyn TokenFetcher>)| Step {
             name: fetcher.name().into(),
             fetcher,
-            parents,
-            depth,
+            parents: parents[index].clone(),
+            dependents: graph::dependents(&parents, index),
+            depth: graph::depth(&parents, index),
             slot: Slot::empty(),
+        };
+        let handle = Handle::new(Parts {
+            name: self.name,
+            http: self.http.expect("its absence is a fault"),
+            steps: self.steps.into_iter().enumerate().map(step).collect(),
+            renewed_from,
+            renewed,
+            bound: self.bound,
+            header: self.header.expect("its absence is a fault"),
+            prefix: self.prefix,
+            fetch_timeout: self.fetch_timeout,
+            windows: self.windows,
+            rejection_cooldown: self.rejection_cooldown,
+            http_on_loopback: self.http_on_loopback,
+            clock: self.clock,
+            recorders: self.recorders,
+            on_fetch_error: self.on_fetch_error,
         });
-        Ok(TokenPipeline {
-            parts: Arc::new(Parts {
-                name: self.name,
-                http: self.http.expect("its absence is a fault"),
-                steps: steps.collect(),
-                renewed,
-                header: self.header.expect("its absence is a fault"),
-                prefix: self.prefix,
-                fetch_timeout: self.fetch_timeout,
-                margin: self.margin,
-                rejection_cooldown: self.rejection_cooldown,
-                http_on_loopback: self.http_on_loopback,
-                clock: self.clock,
-            }),
-        })
+        Ok(TokenPipeline { handle })
     }
 }
 

@@ -1,23 +1,23 @@
 //! One fetch for all who wait.
 //!
-//! The fetch runs as a task of its own, bounded by its deadline: a caller that goes away, even the last one,
-//! neither stops nor spoils it. Who comes while it runs waits for the same result, good or bad; a bad one is
-//! not kept.
+//! The fetch runs as a task of its own, bounded by its deadlines: a caller that goes away, even the last one,
+//! neither stops nor spoils it. Who comes while it runs waits for the same result, good or bad. A step has one
+//! flight at a time: who needs one that begins later waits for the one under way first.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, future::try_join_all};
+use futures_util::FutureExt;
 use tokio::{runtime::Handle, time};
+use tracing::Instrument;
 
 use super::{
-    answer::LIFETIME_FALLBACK,
-    fetch::Fetch,
+    land::Landing,
     parts::Parts,
-    slot::{Flight, Held, Landed},
-    token::{self, AccessToken, Prefix},
+    renewal::Renewal,
+    slot::{Control, Flight, Flying, Held, Landed},
 };
 use crate::{
-    maybe_ready::MaybeReady,
+    clock::Monotonic,
     provider::{Lease, TokenError, TokenErrorKind},
 };
 
@@ -25,185 +25,250 @@ use crate::{
 /// to count.
 const SLACK: Duration = Duration::from_secs(1);
 
-impl Parts {
-    /// A fresh token of a step, without a lock if there is one.
-    pub(super) fn acquire(self: &Arc<Self>, step: usize) -> MaybeReady<Landed> {
-        if let Some(held) = self.fresh(step) {
-            return MaybeReady::Now(Ok(held));
-        }
-        // Boarded when polled: a future may be made outside the runtime that it is run in.
-        let this = Arc::clone(self);
-        MaybeReady::later(async move {
-            let landed = this.ride(step, None).await;
-            landed.unwrap_or_else(|| Err(this.error(step, TokenErrorKind::Aborted)))
-        })
-    }
+/// While a renewal ahead is under way, one request in this span looks whether it still is: its runtime may have
+/// ended.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-    /// Waits for a fresh token, or for one newer than `rejected`. `None` if a fetch would be in vain.
-    pub(super) async fn ride(self: &Arc<Self>, step: usize, rejected: Option<&Lease>) -> Option<Landed> {
-        for again in [true, false] {
-            let (number, flight) = match self.board(step, rejected) {
-                Boarding::Landed(landed) => return Some(landed),
-                Boarding::InVain => return None,
-                Boarding::Flight(number, flight) => (number, flight),
-            };
-            // The task has its own deadlines, but it is driven by the runtime of whoever started it, which may
-            // stand still.
-            let longest = self.fetch_timeout.saturating_mul(self.steps[step].depth).saturating_add(SLACK);
-            let landed = time::timeout(longest, flight).await.unwrap_or_else(|_elapsed| {
-                self.abandon(step, number);
-                Err(self.error(step, TokenErrorKind::Timeout))
-            });
-            match landed {
-                // That runtime has ended; this one has not.
-                Err(error) if error.kind() == TokenErrorKind::Aborted && again => self.abandon(step, number),
-                landed => return Some(landed),
-            }
-        }
-        None
-    }
+/// What a caller wants of a step.
+pub(super) enum Want {
+    /// A fresh token.
+    Fresh,
+    /// One with some life left: its request cannot be repeated.
+    Lasting,
+    /// One that is newer than this, which was refused.
+    Newer(Arc<Lease>),
+    /// What a renewal brings that begins after this flight.
+    Renewed { after: u64, anew: bool },
+    /// What a renewal that is under way needs of this step.
+    Part(Arc<Renewal>),
+}
 
-    fn fresh(&self, step: usize) -> Option<Arc<Held>> {
-        let now = self.clock.monotonic();
-        self.steps[step].slot.load().as_ref().filter(|held| held.is_fresh(now)).map(Arc::clone)
-    }
-
-    /// Joins the step's flight, or starts it.
-    fn board(self: &Arc<Self>, step: usize, rejected: Option<&Lease>) -> Boarding {
-        let slot = &self.steps[step].slot;
-        let mut control = slot.control();
-        // Somebody may have landed between the caller's look and the lock.
-        let newer = |held: &Arc<Held>| rejected.is_none_or(|old| held.generation() > old.generation());
-        if let Some(held) = self.fresh(step).filter(newer) {
-            return Boarding::Landed(Ok(held));
-        }
-        // Before a flight is joined, too: whoever waits for it needs a timer.
-        let Ok(runtime) = Handle::try_current() else {
-            return Boarding::Landed(Err(self.error(step, TokenErrorKind::NoRuntime)));
-        };
-        if let Some((number, flight)) = &control.flight {
-            return Boarding::Flight(*number, flight.clone());
-        }
-        let current = slot.load();
-        let blamed =
-            current.as_ref().filter(|held| rejected.is_some_and(|old| held.generation() == old.generation()));
-        if let Some(held) = blamed {
-            // A token that was fetched for a rejected one and is refused itself, at once and always, is not the
-            // cause.
-            let never_worked = held.for_rejected && !held.lease.was_accepted();
-            if never_worked && self.clock.monotonic().since(held.received) < self.rejection_cooldown {
-                return Boarding::InVain;
-            }
-            // Once for each rejected token: what was fetched for it since then must not be lost to a late 401.
-            if held.make_stale() {
-                self.mark_renewed_stale();
-            }
-        }
-        control.generation += 1;
-        let flight = self.start(&runtime, step, control.generation, blamed.is_some());
-        control.flight = Some((control.generation, flight.clone()));
-        Boarding::Flight(control.generation, flight)
-    }
-
-    /// Takes the flight off, if it is still there, so that the next caller starts another.
-    fn abandon(&self, step: usize, number: u64) {
-        let mut control = self.steps[step].slot.control();
-        control.flight.take_if(|(flying, _)| *flying == number);
-    }
-
-    fn start(self: &Arc<Self>, runtime: &Handle, step: usize, generation: u64, for_rejected: bool) -> Flight {
-        let (aborted, panicked) =
-            (self.error(step, TokenErrorKind::Aborted), self.error(step, TokenErrorKind::Panicked));
-        let parts = Arc::clone(self);
-        let task = runtime.spawn(async move {
-            let landing = Landing { parts: Arc::clone(&parts), step, number: generation };
-            let landed = parts.fly(step, generation, for_rejected).await;
-            landing.land(landed)
-        });
-        let landed = task.map(|landed| {
-            landed.unwrap_or_else(|error| Err(if error.is_panic() { panicked } else { aborted }))
-        });
-        landed.boxed().shared()
-    }
-
-    async fn fly(self: &Arc<Self>, step: usize, generation: u64, for_rejected: bool) -> Landed {
-        let this = &self.steps[step];
-        let parents = try_join_all(this.parents.iter().map(|parent| self.acquire(*parent).wait())).await?;
-        let earlier: HashMap<Arc<str>, AccessToken> = this
-            .parents
-            .iter()
-            .zip(&parents)
-            .map(|(parent, held)| (Arc::clone(&self.steps[*parent].name), held.token.clone()))
-            .collect();
-        let fetch = Fetch { http: self.http.clone(), http_on_loopback: self.http_on_loopback, earlier };
-        let sent = self.clock.monotonic();
-        let fetched = match time::timeout(self.fetch_timeout, this.fetcher.fetch(&fetch)).await {
-            Ok(fetched) => fetched,
-            Err(_elapsed) => Err(TokenError::new(TokenErrorKind::Timeout)),
-        };
-        let held = fetched.and_then(|token| {
-            let received = self.clock.monotonic();
-            let life = token.lifetime().unwrap_or(LIFETIME_FALLBACK);
-            let deadline = token::deadline(received, life, received.since(sent), self.margin);
-            // Only the last step's token goes into the header, so only its type has to make sense there.
-            let prefix = if step == self.last() { &self.prefix } else { &Prefix::None };
-            let lease = Lease::new(token.header_value(prefix)?, generation);
-            Ok(Arc::new(Held::new(token, lease, received, deadline, for_rejected)))
-        });
-        let held = held.map_err(|error| error.in_step(&this.name));
-        match &held {
-            Ok(_) => {
-                tracing::debug!(pipeline = &*self.name, step = &*this.name, generation, "token fetched");
-            }
-            Err(error) => {
-                tracing::warn!(pipeline = &*self.name, step = &*this.name, %error, "token fetch failed");
-            }
-        }
-        held
-    }
-
-    fn error(&self, step: usize, kind: TokenErrorKind) -> TokenError {
-        TokenError::new(kind).in_step(&self.steps[step].name)
-    }
+/// What a caller got.
+pub(super) struct Ride {
+    pub(super) landed: Landed,
+    /// Its call has begun the fetch.
+    pub(super) began: bool,
 }
 
 /// What a caller finds at the gate.
 enum Boarding {
-    /// What is wanted is there, or cannot be had here.
+    /// What is wanted is there, or cannot be had.
     Landed(Landed),
-    /// A flight, and its number.
-    Flight(u64, Flight),
-    /// A fetch would change nothing.
-    InVain,
+    Flight(Ticket),
 }
 
-/// Takes the flight off when its task ends, in whatever way.
-struct Landing {
-    parts: Arc<Parts>,
-    step: usize,
+struct Ticket {
     number: u64,
+    flight: Flight,
+    /// The flight may bring what is wanted. Otherwise it has to be over first.
+    fits: bool,
+    /// It is driven by another runtime, which may stand still.
+    foreign: bool,
+    began: bool,
 }
 
-impl Landing {
-    /// Token and flight change in one step: nobody finds the token and still joins the flight that brought it.
-    fn land(self, landed: Landed) -> Landed {
-        let slot = &self.parts.steps[self.step].slot;
-        let mut control = slot.control();
-        control.flight.take_if(|(flying, _)| *flying == self.number);
-        if let Ok(held) = &landed {
-            // A flight that was abandoned and lands after all must not displace its successor's token.
-            let newer = slot.load().as_ref().is_none_or(|there| there.generation() < held.generation());
-            if newer {
-                slot.store(Arc::clone(held));
+impl Parts {
+    /// A token, without a lock if there is one.
+    pub(super) async fn get(self: &Arc<Self>, step: usize, want: &Want) -> Landed {
+        let ride = self.ride(step, want).await;
+        ride.map_or_else(|| Err(self.error(step, TokenErrorKind::Aborted)), |ride| ride.landed)
+    }
+
+    /// A token, if need be by a flight. `None` if a fetch would be in vain.
+    pub(super) async fn ride(self: &Arc<Self>, step: usize, want: &Want) -> Option<Ride> {
+        if let Some(held) = self.usable(step, want) {
+            return Some(Ride { landed: Ok(held), began: false });
+        }
+        if let Want::Newer(rejected) = want
+            && !self.reject(step, rejected)
+        {
+            return None;
+        }
+        let mut aborted = false;
+        loop {
+            let ticket = match self.board(step, want) {
+                Boarding::Landed(landed) => return Some(Ride { landed, began: false }),
+                Boarding::Flight(ticket) => ticket,
+            };
+            let landed = self.wait(step, &ticket).await;
+            if !ticket.fits {
+                continue;
+            }
+            match landed {
+                // Its runtime has ended; this one has not.
+                Err(error) if error.kind() == TokenErrorKind::Aborted && !aborted => {
+                    self.abandon(step, ticket.number);
+                    aborted = true;
+                }
+                landed => return Some(Ride { landed, began: ticket.began }),
             }
         }
-        drop(control);
-        landed
+    }
+
+    /// Begins a flight for a token that is still handed out, if none is under way. Never waits, and does nothing
+    /// outside a runtime.
+    pub(super) fn renew_ahead(self: &Arc<Self>, step: usize, now: Monotonic) {
+        let slot = &self.steps[step].slot;
+        // Whoever has the lock is about to do the same, or to bring the new token.
+        let (Ok(runtime), Some(mut control)) = (Handle::try_current(), slot.try_control()) else { return };
+        if !slot.load().as_ref().is_some_and(|held| held.is_due(now)) {
+            return;
+        }
+        slot.due_from(now.plus(LOOK_AGAIN));
+        control.clear_dead();
+        if control.flight.is_none() && !control.stopped {
+            let _nobody_waits = self.start(&runtime, step, &mut control, None);
+        }
+    }
+
+    /// Waits for a flight, as long as it can take.
+    async fn wait(&self, step: usize, ticket: &Ticket) -> Landed {
+        let flight = ticket.flight.clone();
+        if !ticket.foreign {
+            // If its runtime stands still, so does this one. Ten thousand who wait need no timers.
+            return flight.await;
+        }
+        time::timeout(self.patience(step).saturating_add(SLACK), flight).await.unwrap_or_else(|_elapsed| {
+            self.abandon(step, ticket.number);
+            Err(self.error(step, TokenErrorKind::Timeout))
+        })
+    }
+
+    /// A fresh token, if there is one.
+    pub(super) fn fresh(&self, step: usize) -> Option<Arc<Held>> {
+        self.usable(step, &Want::Fresh)
+    }
+
+    fn usable(&self, step: usize, want: &Want) -> Option<Arc<Held>> {
+        let current = self.steps[step].slot.load();
+        let held = current.as_ref()?;
+        let now = self.clock.monotonic();
+        let wanted = match want {
+            Want::Fresh => true,
+            Want::Lasting => now < held.moments.lasting,
+            Want::Newer(rejected) => held.generation() > rejected.generation(),
+            // Who asked for it waits for its own flight; what others have fetched meanwhile is another matter.
+            Want::Renewed { .. } => false,
+            Want::Part(renewal) => renewal.accepts(step, held.generation()),
+        };
+        (wanted && self.is_fresh(step, held, now)).then(|| Arc::clone(held))
+    }
+
+    /// Joins the step's flight, or starts it.
+    fn board(self: &Arc<Self>, step: usize, want: &Want) -> Boarding {
+        let mut control = self.steps[step].slot.control();
+        // Somebody may have landed between the caller's look and the lock.
+        if let Some(held) = self.usable(step, want) {
+            return Boarding::Landed(Ok(held));
+        }
+        // Before a flight is joined, too: whoever waits for a foreign one needs a timer.
+        let Ok(runtime) = Handle::try_current() else {
+            return Boarding::Landed(Err(self.error(step, TokenErrorKind::NoRuntime)));
+        };
+        if control.stopped {
+            return Boarding::Landed(Err(self.error(step, TokenErrorKind::Stopped)));
+        }
+        control.clear_dead();
+        if let Some(flying) = &control.flight {
+            return Boarding::Flight(Ticket {
+                number: flying.number,
+                flight: flying.flight.clone(),
+                fits: want.fits(step, flying),
+                foreign: flying.runtime != runtime.id(),
+                began: false,
+            });
+        }
+        if let Some(error) = control.failures.standing(self.clock.monotonic()) {
+            return Boarding::Landed(Err(error));
+        }
+        let renewal = match want {
+            Want::Renewed { anew, .. } => Some(Arc::new(self.begin_renewal(*anew))),
+            Want::Part(renewal) => Some(Arc::clone(renewal)),
+            Want::Fresh | Want::Lasting | Want::Newer(_) => None,
+        };
+        let (number, flight) = self.start(&runtime, step, &mut control, renewal);
+        Boarding::Flight(Ticket { number, flight, fits: true, foreign: false, began: true })
+    }
+
+    /// Called under the lock.
+    fn start(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        step: usize,
+        control: &mut Control,
+        renewal: Option<Arc<Renewal>>,
+    ) -> (u64, Flight) {
+        let number = self.steps[step].slot.next_generation();
+        let name = &*self.steps[step].name;
+        // It outlives the request that began it, so it is no part of that one's span.
+        let span = tracing::info_span!(
+            parent: None,
+            "token_flight",
+            pipeline = &*self.name,
+            step = name,
+            generation = number
+        );
+        span.follows_from(tracing::Span::current());
+        let (aborted, panicked) =
+            (self.error(step, TokenErrorKind::Aborted), self.error(step, TokenErrorKind::Panicked));
+        let (parts, its_renewal) = (Arc::clone(self), renewal.clone());
+        let fly = async move {
+            let landing = Landing::new(Arc::clone(&parts), step, number);
+            let limit = parts.patience(step);
+            let run = AssertUnwindSafe(async {
+                time::timeout(limit, parts.fly(&landing, its_renewal.as_ref())).await
+            });
+            match run.catch_unwind().await {
+                Ok(Ok(Ok(held))) => Ok(held),
+                Ok(Ok(Err(error))) => Err(landing.fail(error)),
+                Ok(Err(_elapsed)) => Err(landing.fail(TokenError::new(TokenErrorKind::Timeout))),
+                Err(_panic) => Err(landing.fail(panicked)),
+            }
+        };
+        let task = runtime.spawn(fly.instrument(span));
+        let abort = task.abort_handle();
+        let flight: Flight = task.map(|landed| landed.unwrap_or(Err(aborted))).boxed().shared();
+        control.flight = Some(Flying {
+            number,
+            flight: flight.clone(),
+            task: abort,
+            runtime: runtime.id(),
+            renewal,
+            must_finish: false,
+        });
+        (number, flight)
+    }
+
+    /// The longest that a flight takes: the deadlines of a whole chain, and once more for what was refused or
+    /// dropped on the way.
+    fn patience(&self, step: usize) -> Duration {
+        self.fetch_timeout.saturating_mul(self.steps[step].depth).saturating_mul(2)
+    }
+
+    /// Takes the flight off, if it is still there, so that the next caller starts another.
+    pub(super) fn abandon(&self, step: usize, number: u64) {
+        let slot = &self.steps[step].slot;
+        let mut control = slot.control();
+        if control.take_off(number) {
+            slot.due_from(self.clock.monotonic());
+        }
+    }
+
+    pub(super) fn error(&self, step: usize, kind: TokenErrorKind) -> TokenError {
+        TokenError::new(kind).in_step(&self.steps[step].name)
     }
 }
 
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.parts.abandon(self.step, self.number);
+impl Want {
+    /// Whether a flight that is under way may bring it.
+    fn fits(&self, step: usize, flying: &Flying) -> bool {
+        match self {
+            Self::Fresh | Self::Lasting | Self::Newer(_) => true,
+            Self::Renewed { after, anew } => {
+                let renewal = flying.renewal.as_ref();
+                flying.number > *after && renewal.is_some_and(|renewal| renewal.anew || !anew)
+            }
+            Self::Part(renewal) => renewal.accepts(step, flying.number),
+        }
     }
 }

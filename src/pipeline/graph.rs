@@ -45,22 +45,23 @@ pub(super) fn parents(
     all
 }
 
-/// The last step, or `refresh_from` and all between it and the last.
+/// Where a renewal begins, and all that is renewed: the last step, or `refresh_from` and all between it and the
+/// last.
 pub(super) fn renewed(
     steps: &[Arc<dyn TokenFetcher>],
     refresh_from: Option<&str>,
     parents: &[Vec<usize>],
     faults: &mut Faults,
-) -> Vec<usize> {
+) -> (usize, Vec<usize>) {
     let Some(last) = steps.len().checked_sub(1) else {
-        return Vec::new();
+        return (0, Vec::new());
     };
     let Some(name) = refresh_from else {
-        return vec![last];
+        return (last, vec![last]);
     };
     let Some(from) = steps.iter().position(|step| step.name() == name) else {
         faults.add("refresh_from", name, "names no step");
-        return Vec::new();
+        return (last, Vec::new());
     };
     faults.check(
         reaches(parents, last, from),
@@ -68,7 +69,13 @@ pub(super) fn renewed(
         name,
         "must be one that the last step builds on",
     );
-    (0..steps.len()).filter(|step| reaches(parents, last, *step) && reaches(parents, *step, from)).collect()
+    let between = |step: &usize| reaches(parents, last, *step) && reaches(parents, *step, from);
+    (from, (0..steps.len()).filter(between).collect())
+}
+
+/// Every step that builds on this one, directly or not.
+pub(super) fn dependents(parents: &[Vec<usize>], step: usize) -> Vec<usize> {
+    (0..parents.len()).filter(|other| *other != step && reaches(parents, *other, step)).collect()
 }
 
 /// The longest chain that ends in this step; there are no cycles any more.

@@ -3,38 +3,166 @@
 use std::sync::Arc;
 
 use http::HeaderName;
+use tokio::{runtime::Handle, time};
 
-use super::parts::Parts;
+use super::{
+    epoch::UnknownStep,
+    flight::Want,
+    handle,
+    slot::{Held, Landed},
+    token::AccessToken,
+};
 use crate::{
     maybe_ready::MaybeReady,
-    provider::{Ask, Lease, TokenError, TokenProvider},
+    provider::{Ask, Lease, LeaseOutcome, TokenError, TokenErrorKind, TokenEvent, TokenProvider},
 };
 
-/// Hands out the token of a pipeline's last step.
+/// Hands out the token of a pipeline's last step. Cheap to clone; all providers of a pipeline, and the pipeline
+/// itself, share its tokens.
 #[derive(Debug, Clone)]
 pub struct PipelineProvider {
-    pub(super) parts: Arc<Parts>,
+    pub(super) handle: handle::Handle,
+}
+
+// ===== impl PipelineProvider =====
+
+impl PipelineProvider {
+    /// The token itself: at once if there is a fresh one, otherwise after the fetch that all callers share.
+    ///
+    /// # Errors
+    /// [`TokenError`] if none can be had.
+    ///
+    /// # Cancel safety
+    /// A fetch that was begun goes on.
+    pub async fn token(&self) -> Result<AccessToken, TokenError> {
+        match self.at_hand(true, |held| held.token.clone()) {
+            Some(token) => Ok(token),
+            None => self.wait(true).await.map(|held| held.token.clone()),
+        }
+    }
+
+    /// Gets a new token now, and hands the old one out until it is there: that of the last step, or those of the
+    /// step that [`refresh_from`](super::TokenPipelineBuilder::refresh_from) names and of all that build on it.
+    /// Where a step has a refresh token and can use it, it does.
+    ///
+    /// Calls at the same time share their fetches. A fetch that was under way before does not count; it is
+    /// waited for.
+    ///
+    /// # Errors
+    /// [`TokenError`]; the old token stays.
+    ///
+    /// # Cancel safety
+    /// A fetch that was begun goes on.
+    pub async fn refresh(&self) -> Result<AccessToken, TokenError> {
+        self.handle.renew(false).await.map(|held| held.token.clone())
+    }
+
+    /// Fetches every step that the last one builds on anew, each once and without refresh tokens. The old tokens
+    /// are handed out until the new ones are there.
+    ///
+    /// # Errors
+    /// [`TokenError`] of the step that failed. The old token stays where no new one came.
+    ///
+    /// # Cancel safety
+    /// A fetch that was begun goes on.
+    pub async fn force_refresh(&self) -> Result<AccessToken, TokenError> {
+        self.handle.renew(true).await.map(|held| held.token.clone())
+    }
+
+    /// Drops the token of this step, its refresh token, and the tokens of every step that builds on it. They are
+    /// fetched when they are needed again; one whose fetch is under way is fetched once more.
+    ///
+    /// # Errors
+    /// [`UnknownStep`]; nothing is dropped.
+    pub fn invalidate(&self, step: impl AsRef<str>) -> Result<(), UnknownStep> {
+        self.handle.invalidate(step.as_ref())
+    }
+
+    /// A token that can be sent now, without a lock; it is renewed in the background if it is time.
+    fn at_hand<T>(&self, repeatable: bool, take: impl FnOnce(&Held) -> T) -> Option<T> {
+        let (parts, last) = (&*self.handle, self.handle.last());
+        let now = parts.clock.monotonic();
+        let current = parts.steps[last].slot.load();
+        let held = current.as_ref().filter(|held| parts.is_fresh(last, held, now))?;
+        if !repeatable && now >= held.moments.lasting {
+            return None;
+        }
+        if held.is_due(now) {
+            parts.renew_ahead(last, now);
+        }
+        if held.moments.soft.is_some_and(|soft| now >= soft) {
+            self.tell(LeaseOutcome::Stale);
+        } else if parts.recorders.want_hits() {
+            self.tell(LeaseOutcome::Hit);
+        }
+        Some(take(held))
+    }
+
+    /// A token by a fetch.
+    async fn wait(&self, repeatable: bool) -> Landed {
+        let spared = if repeatable { None } else { self.handle.fresh(self.handle.last()) };
+        let (landed, began) = match spared {
+            None => self.ride(&Want::Fresh).await,
+            Some(present) => self.wait_for_a_lasting_one(present).await,
+        };
+        self.tell(match &landed {
+            Err(_) => LeaseOutcome::Failed,
+            Ok(_) if began => LeaseOutcome::Missed,
+            Ok(_) => LeaseOutcome::Waited,
+        });
+        landed
+    }
+
+    async fn ride(&self, want: &Want) -> (Landed, bool) {
+        let last = self.handle.last();
+        let aborted = || Err(self.handle.error(last, TokenErrorKind::Aborted));
+        self.handle
+            .ride(last, want)
+            .await
+            .map_or_else(|| (aborted(), false), |ride| (ride.landed, ride.began))
+    }
+
+    /// A token with some life left; the present one if that cannot be had before it is too old for anybody.
+    async fn wait_for_a_lasting_one(&self, present: Arc<Held>) -> (Landed, bool) {
+        // A timer needs a runtime, and so does a fetch.
+        if Handle::try_current().is_ok() {
+            let left = present.moments.hard.since(self.handle.clock.monotonic());
+            if let Ok((Ok(held), began)) = time::timeout(left, self.ride(&Want::Lasting)).await {
+                return (Ok(held), began);
+            }
+        }
+        if self.handle.is_standing(self.handle.last(), &present) {
+            return (Ok(present), false);
+        }
+        self.ride(&Want::Fresh).await
+    }
+
+    fn tell(&self, outcome: LeaseOutcome) {
+        self.handle.recorders.tell(&TokenEvent::Leased { pipeline: &self.handle.name, outcome });
+    }
 }
 
 impl TokenProvider for PipelineProvider {
     fn header(&self) -> &HeaderName {
-        &self.parts.header
+        &self.handle.header
     }
 
-    fn lease(&self, _ask: &Ask<'_>) -> MaybeReady<Result<Arc<Lease>, TokenError>> {
-        match self.parts.acquire(self.parts.last()) {
-            MaybeReady::Now(held) => MaybeReady::Now(held.map(|held| Arc::clone(&held.lease))),
-            MaybeReady::Later(flight) => {
-                MaybeReady::later(async move { flight.await.map(|held| Arc::clone(&held.lease)) })
-            }
+    fn lease(&self, ask: &Ask<'_>) -> MaybeReady<Result<Arc<Lease>, TokenError>> {
+        let repeatable = ask.is_repeatable();
+        if let Some(lease) = self.at_hand(repeatable, |held| Arc::clone(&held.lease)) {
+            return MaybeReady::Now(Ok(lease));
         }
+        // Boarded when polled: a future may be made outside the runtime that it is run in.
+        let this = self.clone();
+        MaybeReady::later(async move { this.wait(repeatable).await.map(|held| Arc::clone(&held.lease)) })
     }
 
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
-        let (parts, rejected) = (Arc::clone(&self.parts), Arc::clone(rejected));
+        let (this, rejected) = (self.clone(), Arc::clone(rejected));
         MaybeReady::later(async move {
-            let Some(landed) = parts.ride(parts.last(), Some(&rejected)).await else { return Ok(None) };
-            let lease = Arc::clone(&landed?.lease);
+            let want = Want::Newer(Arc::clone(&rejected));
+            let Some(ride) = this.handle.ride(this.handle.last(), &want).await else { return Ok(None) };
+            let lease = Arc::clone(&ride.landed?.lease);
             // An endpoint that hands the same token out again has nothing newer.
             let newer = lease.generation() > rejected.generation() && lease.value() != rejected.value();
             Ok(newer.then_some(lease))

@@ -3,15 +3,16 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use arc_swap::{ArcSwapOption, Guard};
 use futures_util::future::Shared;
+use tokio::{runtime, task::AbortHandle};
 
-use super::token::AccessToken;
+use super::{backoff::Failures, renewal::Renewal, token::AccessToken, window::Moments};
 use crate::{
     clock::Monotonic,
     maybe_ready::BoxFuture,
@@ -28,61 +29,143 @@ pub(super) struct Held {
     pub(super) token: AccessToken,
     pub(super) lease: Arc<Lease>,
     pub(super) received: Monotonic,
-    pub(super) deadline: Monotonic,
-    /// Fetched because the one before was rejected.
-    pub(super) for_rejected: bool,
-    stale: AtomicBool,
+    pub(super) moments: Moments,
+    /// Where it comes from.
+    pub(super) origin: Origin,
+    /// If it replaces a rejected token: how many levels up the renewal began.
+    pub(super) for_rejected: Option<u32>,
+    /// In nanoseconds: from when on a renewal ahead may be begun.
+    ahead_from: AtomicU64,
+    /// It was refused.
+    rejected: AtomicBool,
+    /// It was refused so soon that it is hardly the cause.
+    doubted: AtomicBool,
+    /// Its refresh token was refused.
+    refresh_spent: AtomicBool,
 }
 
-/// What the token's own flight changes.
+/// What a token was made from. It is dropped with any of it.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// Its step's epoch when the fetch began.
+    pub(super) epoch: u64,
+    /// The earlier tokens: (step, generation).
+    pub(super) parents: Box<[(usize, u64)]>,
+}
+
+/// A step's token, and what the step's own flight changes.
 pub(super) struct Slot {
     current: ArcSwapOption<Held>,
+    /// Rises whenever what is held here, or is under way, is dropped.
+    epoch: AtomicU64,
+    /// The last number given to a flight. Written under the lock.
+    generation: AtomicU64,
     /// Never held across an await.
     control: Mutex<Control>,
 }
 
 #[derive(Default)]
 pub(super) struct Control {
-    /// The fetch under way, by the generation that it will bring.
-    pub(super) flight: Option<(u64, Flight)>,
-    pub(super) generation: u64,
+    /// The fetch under way.
+    pub(super) flight: Option<Flying>,
+    /// A rejection that no token has replaced yet: how many levels up the renewal begins.
+    pub(super) rejected: Option<u32>,
+    pub(super) failures: Failures,
+    /// No flight begins any more.
+    pub(super) stopped: bool,
 }
+
+/// A fetch under way, seen from the gate.
+pub(super) struct Flying {
+    /// The generation that it will bring.
+    pub(super) number: u64,
+    pub(super) flight: Flight,
+    pub(super) task: AbortHandle,
+    pub(super) runtime: runtime::Id,
+    /// The renewal that it belongs to.
+    pub(super) renewal: Option<Arc<Renewal>>,
+    /// It has sent what works only once: it is not stopped.
+    pub(super) must_finish: bool,
+}
+
+// ===== impl Held =====
 
 impl Held {
     pub(super) fn new(
         token: AccessToken,
         lease: Lease,
         received: Monotonic,
-        deadline: Monotonic,
-        for_rejected: bool,
+        moments: Moments,
+        origin: Origin,
+        for_rejected: Option<u32>,
     ) -> Self {
+        let ahead_from = moments.soft.map_or(u64::MAX, Monotonic::as_nanos);
         Self {
             token,
             lease: Arc::new(lease),
             received,
-            deadline,
+            moments,
+            origin,
             for_rejected,
-            stale: AtomicBool::new(false),
+            ahead_from: AtomicU64::new(ahead_from),
+            rejected: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
+            refresh_spent: AtomicBool::new(false),
         }
-    }
-
-    pub(super) fn is_fresh(&self, now: Monotonic) -> bool {
-        now < self.deadline && !self.stale.load(Ordering::Acquire)
     }
 
     pub(super) fn generation(&self) -> u64 {
         self.lease.generation()
     }
 
+    pub(super) fn is_rejected(&self) -> bool {
+        self.rejected.load(Ordering::Acquire)
+    }
+
     /// It will not be handed out any more. Returns whether this call changed that.
-    pub(super) fn make_stale(&self) -> bool {
-        !self.stale.swap(true, Ordering::AcqRel)
+    pub(super) fn reject(&self) -> bool {
+        !self.rejected.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a renewal ahead may be begun.
+    pub(super) fn is_due(&self, now: Monotonic) -> bool {
+        now.as_nanos() >= self.ahead_from.load(Ordering::Relaxed)
+    }
+
+    /// No renewal ahead is begun until then.
+    fn due_from(&self, moment: Monotonic) {
+        if let Some(soft) = self.moments.soft {
+            self.ahead_from.store(moment.max(soft).as_nanos(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn has_refresh(&self) -> bool {
+        self.token.refresh().is_some() && !self.refresh_spent.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn spend_refresh(&self) {
+        self.refresh_spent.store(true, Ordering::Relaxed);
     }
 }
 
+// ===== impl Slot =====
+
 impl Slot {
     pub(super) fn empty() -> Self {
-        Self { current: ArcSwapOption::empty(), control: Mutex::default() }
+        Self {
+            current: ArcSwapOption::empty(),
+            epoch: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+            control: Mutex::default(),
+        }
     }
 
     pub(super) fn load(&self) -> Guard<Option<Arc<Held>>> {
@@ -93,9 +176,58 @@ impl Slot {
         self.current.store(Some(held));
     }
 
-    /// A panic under the lock leaves both fields whole: each is changed in one assignment.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Drops what is held and what is under way. It needs no lock: a token with another epoch is not handed
+    /// out, whenever it lands.
+    pub(super) fn next_epoch(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The number of a new flight. Called under the lock.
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// A panic under the lock leaves every field whole: each is changed in one assignment.
     pub(super) fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock, unless somebody has it.
+    pub(super) fn try_control(&self) -> Option<MutexGuard<'_, Control>> {
+        match self.control.try_lock() {
+            Ok(control) => Some(control),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// From when on the token that is held may be renewed ahead. Called under the lock.
+    pub(super) fn due_from(&self, moment: Monotonic) {
+        if let Some(held) = &*self.load() {
+            held.due_from(moment);
+        }
+    }
+}
+
+// ===== impl Control =====
+
+impl Control {
+    /// Takes this flight off, if it is still there.
+    pub(super) fn take_off(&mut self, number: u64) -> bool {
+        self.flight.take_if(|flying| flying.number == number).is_some()
+    }
+
+    /// A flight takes itself off before its task ends. One that is still there has died with its runtime.
+    pub(super) fn clear_dead(&mut self) {
+        self.flight.take_if(|flying| flying.task.is_finished());
     }
 }
 
@@ -103,7 +235,7 @@ impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held")
             .field("lease", &self.lease)
-            .field("deadline", &self.deadline)
+            .field("moments", &self.moments)
             .finish_non_exhaustive()
     }
 }

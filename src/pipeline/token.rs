@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::{
-    clock::Monotonic,
     provider::{TokenError, TokenErrorKind},
     secret::Secret,
     text::is_visible,
@@ -19,6 +18,7 @@ pub struct AccessToken {
     value: Secret,
     token_type: Option<String>,
     lifetime: Option<Duration>,
+    refresh_in: Option<Duration>,
     refresh: Option<Secret>,
     scope: Option<String>,
     extra: Map<String, Value>,
@@ -35,7 +35,15 @@ impl AccessToken {
         if !is_visible(value.expose()) {
             return Err(TokenError::new(TokenErrorKind::Malformed));
         }
-        Ok(Self { value, token_type: None, lifetime: None, refresh: None, scope: None, extra: Map::new() })
+        Ok(Self {
+            value,
+            token_type: None,
+            lifetime: None,
+            refresh_in: None,
+            refresh: None,
+            scope: None,
+            extra: Map::new(),
+        })
     }
 
     /// Sets the type, such as `Bearer`.
@@ -49,6 +57,13 @@ impl AccessToken {
     #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets after how long, counted from now, its endpoint wants it renewed.
+    #[must_use]
+    pub fn with_refresh_in(mut self, wait: Duration) -> Self {
+        self.refresh_in = Some(wait);
         self
     }
 
@@ -86,6 +101,11 @@ impl AccessToken {
     /// Its life as it was when it came.
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
+    }
+
+    /// After how long its endpoint wants it renewed, if it said so; counted from when it came.
+    pub fn refresh_in(&self) -> Option<Duration> {
+        self.refresh_in
     }
 
     /// The refresh token that came with it.
@@ -143,42 +163,9 @@ pub(super) enum Prefix {
     None,
 }
 
-/// From when on a token that came at `received` is not sent any more: `margin` before its end, but never more
-/// than a tenth of its life, so that a short-lived one is usable. `round_trip` is how long its fetch took; half
-/// of that has passed on the way.
-pub(super) fn deadline(
-    received: Monotonic,
-    life: Duration,
-    round_trip: Duration,
-    margin: Duration,
-) -> Monotonic {
-    let margin = margin.min(life / 10);
-    received.plus(life.saturating_sub(margin).saturating_sub(round_trip / 2))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn usable_for(life: u64, round_trip: u64, margin: u64) -> Duration {
-        let start = Monotonic::from_nanos(0);
-        deadline(
-            start,
-            Duration::from_secs(life),
-            Duration::from_secs(round_trip),
-            Duration::from_secs(margin),
-        )
-        .since(start)
-    }
-
-    #[test]
-    fn r092_the_margin_is_kept_and_capped_for_short_lives() {
-        assert_eq!(usable_for(3600, 0, 30), Duration::from_secs(3570));
-        assert_eq!(usable_for(3600, 0, 300), Duration::from_secs(3300));
-        assert_eq!(usable_for(20, 0, 30), Duration::from_secs(18));
-        assert_eq!(usable_for(3600, 10, 30), Duration::from_secs(3565));
-        assert_eq!(usable_for(1, 60, 30), Duration::ZERO);
-    }
 
     #[test]
     fn r091_the_header_is_the_type_and_the_token() {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Everything that is said of an error, down to its last cause.
-fn whole_text(error: &TokenError) -> String {
+pub(crate) fn whole_text(error: &TokenError) -> String {
     let mut text = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use portcullis::{
     BodyTokenFetcher, TokenPipeline,
     clock::PausedClock,
@@ -71,28 +72,51 @@ impl Idp {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.expect("never fails").to_bytes();
-                let call = Call {
-                    path: parts.uri.path().to_owned(),
-                    headers: parts.headers,
-                    body: String::from_utf8(body.to_vec()).unwrap(),
-                };
-                let number = {
-                    let mut calls = this.calls.lock().unwrap();
-                    calls.push(call.clone());
-                    calls.iter().filter(|known| known.path == call.path).count()
-                };
-                match (this.answer)(&call, number) {
-                    Reply::Json(text) => Ok(Response::new(Full::from(text))),
-                    Reply::Full(response) => Ok(response.map(Full::new)),
-                    Reply::After(wait, text) => {
-                        tokio::time::sleep(wait).await;
-                        Ok(Response::new(Full::from(text)))
-                    }
-                    Reply::Never => std::future::pending().await,
-                    Reply::Broken => Err(io::Error::other("connection reset")),
-                }
+                this.respond(parts, body).await
             }
         }))
+    }
+
+    /// Serves on a loopback socket until the runtime of the test ends. Returns where.
+    pub(crate) async fn serve(&self) -> String {
+        let this = self.clone();
+        let router = axum::Router::new().fallback(async move |request: axum::extract::Request| {
+            let (parts, body) = request.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            let response = this.respond(parts, body).await.unwrap();
+            response.map(axum::body::Body::new)
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    async fn respond(
+        &self,
+        parts: http::request::Parts,
+        body: Bytes,
+    ) -> Result<Response<Full<Bytes>>, io::Error> {
+        let call = Call {
+            path: parts.uri.path().to_owned(),
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        };
+        let number = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(call.clone());
+            calls.iter().filter(|known| known.path == call.path).count()
+        };
+        match (self.answer)(&call, number) {
+            Reply::Json(text) => Ok(Response::new(Full::from(text))),
+            Reply::Full(response) => Ok(response.map(Full::new)),
+            Reply::After(wait, text) => {
+                tokio::time::sleep(wait).await;
+                Ok(Response::new(Full::from(text)))
+            }
+            Reply::Never => std::future::pending().await,
+            Reply::Broken => Err(io::Error::other("connection reset")),
+        }
     }
 
     /// A pipeline on this server that follows tokio's paused time.
@@ -115,6 +139,11 @@ pub(crate) fn status(status: u16, body: &str) -> Reply {
     let mut response = Response::new(Bytes::copy_from_slice(body.as_bytes()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     Reply::Full(response)
+}
+
+/// A client for real sockets.
+pub(crate) fn socket_client() -> HttpClient {
+    HttpClient::new(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>())
 }
 
 /// A step named after its endpoint.

@@ -233,14 +233,14 @@ async fn r117_a_second_401_is_the_answer() {
     assert_eq!(api.seen().len(), 12);
     tokio::time::advance(secs(5)).await;
     send(layer(provider.clone()), &api, get("https://api.test/")).await.unwrap();
-    assert_eq!(idp.names(), ["app", "user", "user", "user"]);
+    assert_eq!(idp.names()[3..], ["app", "user"], "blame has moved one level up");
 
     // Once it has worked, a 401 is about the token again, at once.
     api.refuse_all(false);
     send(layer(provider.clone()), &api, get("https://api.test/")).await.unwrap();
     api.refuse("user-3");
     assert_eq!(send(layer(provider), &api, get("https://api.test/")).await.unwrap(), 200);
-    assert_eq!(idp.names().len(), 5);
+    assert_eq!(idp.names()[5..], ["user"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,6 +25,13 @@ impl Log {
         (tracing::subscriber::set_default(subscriber.finish()), second)
     }
 
+    /// A log that listens already.
+    pub(crate) fn capture() -> (Self, (DefaultGuard, Dispatch)) {
+        let log = Self::default();
+        let guard = log.listen();
+        (log, guard)
+    }
+
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }

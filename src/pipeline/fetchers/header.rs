@@ -1,16 +1,14 @@
 //! A token that an endpoint gives in a response header.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderName, Method, Response};
 
-use super::{
-    answer::{self, Lifetime},
-    fetch_http::{HttpTokenFetcher, ReadToken, sealed},
-    token::AccessToken,
+use super::over_http::{HttpTokenFetcher, Manner, sealed};
+use crate::{
+    clock::Timestamp,
+    pipeline::token::AccessToken,
+    provider::{TokenError, TokenErrorKind},
 };
-use crate::provider::{TokenError, TokenErrorKind};
 
 /// Asks an endpoint and reads the token from one header of the answer, whatever the body says.
 ///
@@ -26,23 +24,23 @@ pub struct FromHeader {
 impl HeaderTokenFetcher {
     /// A step that posts to this URL, which must be `https`, and reads this header of the answer.
     pub fn post(name: impl Into<String>, url: impl AsRef<str>, header: impl AsRef<str>) -> Self {
-        Self::new(name.into(), Method::POST, url.as_ref(), FromHeader { name: header.as_ref().parse().ok() })
+        Self::make(name.into(), Method::POST, url.as_ref(), FromHeader { name: header.as_ref().parse().ok() })
     }
 
     /// A step that gets this URL.
     pub fn get(name: impl Into<String>, url: impl AsRef<str>, header: impl AsRef<str>) -> Self {
-        Self::new(name.into(), Method::GET, url.as_ref(), FromHeader { name: header.as_ref().parse().ok() })
+        Self::make(name.into(), Method::GET, url.as_ref(), FromHeader { name: header.as_ref().parse().ok() })
     }
 }
 
 impl sealed::Sealed for FromHeader {}
 
-impl ReadToken for FromHeader {
+impl Manner for FromHeader {
     fn faults(&self) -> Vec<(&'static str, &'static str)> {
         if self.name.is_none() { vec![("token header", "must be a header's name")] } else { Vec::new() }
     }
 
-    fn read(&self, response: &Response<Bytes>, ttl: Option<Duration>) -> Result<AccessToken, TokenError> {
+    fn read(&self, response: &Response<Bytes>, _now: Timestamp) -> Result<AccessToken, TokenError> {
         let malformed = || TokenError::new(TokenErrorKind::Malformed).with_status(response.status());
         let name = self.name.as_ref().ok_or_else(malformed)?;
         let mut values = response.headers().get_all(name).iter();
@@ -53,10 +51,11 @@ impl ReadToken for FromHeader {
         let text = value.to_str().map_err(|_text_stays_secret| malformed())?;
         let token = match text.split_once(' ') {
             None => AccessToken::new(text),
-            Some((scheme, token)) => AccessToken::new(token).map(|token| token.with_type(scheme)),
+            Some((scheme, token)) => {
+                AccessToken::new(token.trim_start_matches(' ')).map(|token| token.with_type(scheme))
+            }
         };
-        let token = token.map_err(|error| error.with_status(response.status()))?;
-        Ok(token.with_lifetime(answer::effective_life(None, ttl, Lifetime::Shorter)))
+        token.map_err(|error| error.with_status(response.status()))
     }
 }
 
@@ -74,7 +73,7 @@ mod tests {
             response.headers_mut().append(*name, value.parse().unwrap());
         }
         let reader = FromHeader { name: Some(HeaderName::from_static("x-session")) };
-        let token = reader.read(&response, None);
+        let token = reader.read(&response, Timestamp::from_millis(0));
         let found = token
             .as_ref()
             .map(|token| (token.value().expose(), token.token_type()))
@@ -86,6 +85,7 @@ mod tests {
     fn r095_the_header_is_found_and_a_scheme_taken_off() {
         check(&[("X-SESSION", "abc"), ("x-other", "no")], Ok(("abc", None)));
         check(&[("x-session", "Bearer abc")], Ok(("abc", Some("Bearer"))));
+        check(&[("x-session", "bearer  abc")], Ok(("abc", Some("bearer"))));
     }
 
     #[test]

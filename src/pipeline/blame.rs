@@ -1,0 +1,120 @@
+//! Whose token is refused, and what is renewed for it.
+//!
+//! 1. A refused token is not handed out any more, and neither is what was made from it. Late reports of the same
+//!    token change nothing.
+//! 2. A token that was fetched for a refused one, and is refused itself before it ever worked, is hardly the
+//!    cause. Within the cooldown it is kept; after it, blame has moved one level up: to the tokens it was made
+//!    from.
+//! 3. A step whose endpoint refuses it blames the earlier tokens that it has sent: they are renewed, and the step
+//!    is tried once more. Tokens that were fetched for this very attempt are not to blame.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use http::StatusCode;
+
+use super::{
+    attempt::Parent,
+    fetch::Fetch,
+    flight::{Ride, Want},
+    parts::Parts,
+};
+use crate::provider::{Lease, OAuthErrorCode, RejectedBy, TokenError, TokenErrorKind, TokenEvent};
+
+/// Whether a step was refused for a token that it has sent.
+pub(super) fn falls_on_parents(error: &TokenError) -> bool {
+    let code = matches!(error.code(), Some(OAuthErrorCode::InvalidToken | OAuthErrorCode::InvalidGrant));
+    error.kind() == TokenErrorKind::Refused && (code || error.status() == Some(StatusCode::UNAUTHORIZED))
+}
+
+/// Whether a refresh token was refused, and not the request at this moment.
+pub(super) fn is_final(error: &TokenError) -> bool {
+    let passing = |status: StatusCode| {
+        status.is_server_error()
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT
+    };
+    let busy = matches!(
+        error.code(),
+        Some(OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable | OAuthErrorCode::SlowDown)
+    );
+    error.kind() == TokenErrorKind::Refused && !busy && !error.status().is_some_and(passing)
+}
+
+impl Parts {
+    /// Notes that a step's token was refused. Returns whether a fetch may help.
+    pub(super) fn reject(&self, step: usize, rejected: &Lease) -> bool {
+        let slot = &self.steps[step].slot;
+        let mut control = slot.control();
+        let current = slot.load();
+        let Some(held) = current.as_ref().filter(|held| held.generation() == rejected.generation()) else {
+            return true;
+        };
+        let renewed_in_vain = held.for_rejected.filter(|_| !held.lease.was_accepted());
+        let young = self.clock.monotonic().since(held.received) < self.rejection_cooldown;
+        if renewed_in_vain.is_some() && young {
+            held.doubt();
+            return control.flight.is_some();
+        }
+        // Once for each token: what was fetched for it since then must not be lost to a late report.
+        if !held.reject() {
+            return true;
+        }
+        let level = renewed_in_vain.filter(|_| held.is_doubted()).map_or(0, |level| level.saturating_add(1));
+        control.rejected = Some(level);
+        drop(control);
+        let roots = self.roots(step, level);
+        for root in roots.iter().filter(|root| **root != step) {
+            self.reject_root(*root);
+        }
+        self.drop_dependents(&roots);
+        let by = if step == self.last() { RejectedBy::Api } else { RejectedBy::Step };
+        let (pipeline, name, generation) = (&*self.name, &*self.steps[step].name, held.generation());
+        tracing::debug!(pipeline, step = name, generation, by = by.as_str(), level, "token refused");
+        self.recorders.tell(&TokenEvent::Rejected { pipeline, step: name, generation, by });
+        true
+    }
+
+    fn reject_root(&self, step: usize) {
+        let slot = &self.steps[step].slot;
+        let mut control = slot.control();
+        if slot.load().as_ref().is_some_and(|held| held.reject()) {
+            control.rejected = Some(0);
+        }
+    }
+
+    /// Where the renewal for a refused token begins.
+    fn roots(&self, step: usize, level: u32) -> Vec<usize> {
+        let mut roots = vec![if step == self.last() { self.renewed_from } else { step }];
+        for _ in 0..level {
+            let above: Vec<usize> =
+                roots.iter().flat_map(|root| &self.steps[*root].parents).copied().collect();
+            if above.is_empty() {
+                break;
+            }
+            roots = above;
+            roots.sort_unstable();
+            roots.dedup();
+        }
+        roots
+    }
+
+    /// Renews the earlier tokens that were sent in vain. Returns whether there is another one.
+    pub(super) async fn renew_parents(
+        self: &Arc<Self>,
+        parents: &[Parent],
+        fetch: &Fetch,
+    ) -> Result<bool, TokenError> {
+        let sent = |parent: &&Parent| !parent.just_fetched && fetch.has_used(&self.steps[parent.step].name);
+        let renewed = join_all(parents.iter().filter(sent).map(|parent| async {
+            let want = Want::Newer(Arc::clone(&parent.held.lease));
+            let Ride { landed, .. } = self.ride(parent.step, &want).await?;
+            Some(landed.map(|held| held.token.value() != parent.held.token.value()))
+        }));
+        let mut another = false;
+        for renewed in renewed.await.into_iter().flatten() {
+            another |= renewed?;
+        }
+        Ok(another)
+    }
+}

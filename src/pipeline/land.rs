@@ -1,0 +1,94 @@
+//! How a flight ends.
+
+use std::sync::Arc;
+
+use super::{
+    backoff,
+    parts::Parts,
+    slot::{Held, Origin},
+    token::AccessToken,
+    window::Moments,
+};
+use crate::{
+    clock::Monotonic,
+    provider::{Lease, TokenError, TokenErrorKind},
+};
+
+/// The end of one flight. It takes the flight off when its task ends, in whatever way.
+pub(super) struct Landing {
+    parts: Arc<Parts>,
+    pub(super) step: usize,
+    pub(super) number: u64,
+}
+
+/// A token that is about to land.
+pub(super) struct Minted {
+    pub(super) token: AccessToken,
+    pub(super) lease: Lease,
+    pub(super) received: Monotonic,
+    pub(super) moments: Moments,
+    pub(super) origin: Origin,
+}
+
+impl Landing {
+    pub(super) fn new(parts: Arc<Parts>, step: usize, number: u64) -> Self {
+        Self { parts, step, number }
+    }
+
+    /// Makes a token the step's. Token and flight change in one step: nobody finds the token and still joins the
+    /// flight that brought it. `None` if something that it was made from was dropped meanwhile.
+    pub(super) fn land(&self, minted: Minted) -> Option<Arc<Held>> {
+        let slot = &self.parts.steps[self.step].slot;
+        let mut control = slot.control();
+        if !self.parts.stands(self.step, &minted.origin) {
+            return None;
+        }
+        control.take_off(self.number);
+        let Minted { token, lease, received, moments, origin } = minted;
+        // A flight that was abandoned and lands after all must not displace its successor's token.
+        let newer = slot.load().as_ref().is_none_or(|there| there.generation() < self.number);
+        let for_rejected = if newer { control.rejected.take() } else { None };
+        let held = Arc::new(Held::new(token, lease, received, moments, origin, for_rejected));
+        if newer {
+            control.failures.clear();
+            slot.store(Arc::clone(&held));
+        }
+        Some(held)
+    }
+
+    /// Notes a failure: the token that is there stays, and the endpoint is left alone for a while.
+    pub(super) fn fail(&self, error: TokenError) -> TokenError {
+        let error = error.in_step(&self.parts.steps[self.step].name);
+        let slot = &self.parts.steps[self.step].slot;
+        let mut control = slot.control();
+        if control.take_off(self.number) {
+            let now = self.parts.clock.monotonic();
+            // These are no failures of an endpoint.
+            let ours = matches!(
+                error.kind(),
+                TokenErrorKind::Aborted | TokenErrorKind::NoRuntime | TokenErrorKind::Stopped
+            );
+            let due = if ours { now } else { control.failures.note(&error, now, backoff::draw()) };
+            slot.due_from(due);
+        }
+        error
+    }
+
+    /// Whether what the flight sends next works only once, so that it must not be stopped on the way.
+    pub(super) fn must_finish(&self, must: bool) -> Result<(), TokenError> {
+        let mut control = self.parts.steps[self.step].slot.control();
+        if control.stopped {
+            return Err(TokenError::new(TokenErrorKind::Stopped));
+        }
+        if let Some(flying) = control.flight.as_mut().filter(|flying| flying.number == self.number) {
+            flying.must_finish = must;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.parts.abandon(self.step, self.number);
+    }
+}

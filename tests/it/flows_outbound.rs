@@ -1,0 +1,234 @@
+//! Four flows of several steps, each against a server on a real socket that lets nobody in without the right
+//! earlier token, with every call counted: app → user, device → app → user, session → API key → access token, and
+//! one whose second request has the earlier token in a header and more in its body.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use portcullis::{
+    BodyTokenFetcher, TokenPipeline,
+    clock::ManualClock,
+    pipeline::{HeaderTokenFetcher, PipelineProvider, TokenPipelineBuilder},
+    provider::TokenProvider,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    idp::{Call, Idp, Leased, Reply, socket_client, status},
+    support::START,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn in_header(name: &'static str, value: String) -> Reply {
+    let mut response = Response::new(Bytes::new());
+    response.headers_mut().insert(name, value.parse().unwrap());
+    Reply::Full(response)
+}
+
+fn in_body(token: String) -> Reply {
+    Reply::Json(json!({ "access_token": token }).to_string())
+}
+
+fn json_of(call: &Call) -> Value {
+    serde_json::from_str(&call.body).unwrap_or_default()
+}
+
+/// Whether the header holds a token of this kind.
+fn carries(call: &Call, header: &str, kind: &str) -> bool {
+    let value = call.headers.get(header).map_or("", |value| value.to_str().unwrap());
+    value.strip_prefix(kind).is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+struct Flow {
+    idp: Idp,
+    clock: ManualClock,
+    provider: PipelineProvider,
+    seen: usize,
+}
+
+impl Flow {
+    async fn new(idp: Idp, steps: impl FnOnce(TokenPipelineBuilder, &str) -> TokenPipelineBuilder) -> Self {
+        let url = idp.serve().await;
+        let clock = ManualClock::new(START);
+        let builder = TokenPipeline::builder("flow")
+            .http(socket_client())
+            .danger_allow_http_on_loopback()
+            .margin(Duration::ZERO)
+            .clock(clock.clock());
+        let provider = steps(builder, &url).build().unwrap().provider();
+        Self { idp, clock, provider, seen: 0 }
+    }
+
+    /// After this time, the next request carries this token, and these calls were made for it.
+    #[track_caller]
+    fn expect(&mut self, found: &str, header: &str, calls: &[&str]) {
+        assert_eq!(found, header);
+        let names = self.idp.names();
+        assert_eq!(names[self.seen..], *calls);
+        self.seen = names.len();
+    }
+
+    async fn after(&self, time: Duration) -> String {
+        self.clock.advance(time);
+        self.provider.leased().await.unwrap().value().to_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn r109_app_to_user() {
+    let idp = Idp::new(|call, number| match call.name() {
+        "app" if json_of(call)["client_secret"] == "your-app-secret" => in_body(format!("app-{number}")),
+        "user" if carries(call, "x-app-token", "app-") && json_of(call)["password"] == "password123" => {
+            in_body(format!("user-{number}"))
+        }
+        _ => status(401, r#"{"error":"invalid_client"}"#),
+    });
+    let mut flow = Flow::new(idp, |pipeline, url| {
+        let client = json!({
+            "grant_type": "client_credentials", "client_id": "your-app-id", "client_secret": "your-app-secret",
+        });
+        let login = json!({ "username": "user@example.com", "password": "password123" });
+        let app = BodyTokenFetcher::post("app", format!("{url}/v1/app")).json(client).ttl(HOUR);
+        let user = BodyTokenFetcher::post("user", format!("{url}/v1/user")).json(login);
+        pipeline.step(app).step(user.header_from("X-App-Token", "app").ttl(30 * MINUTE)).refresh_from("user")
+    })
+    .await;
+    for (wait, header, calls) in [
+        (Duration::ZERO, "Bearer user-1", &["app", "user"][..]),
+        (Duration::ZERO, "Bearer user-1", &[]),
+        (29 * MINUTE, "Bearer user-1", &[]),
+        (MINUTE, "Bearer user-2", &["user"]),
+        (30 * MINUTE, "Bearer user-3", &["app", "user"]),
+    ] {
+        let found = flow.after(wait).await;
+        flow.expect(&found, header, calls);
+    }
+    let rejected = flow.provider.leased().await.unwrap();
+    let newer = flow.provider.newer_than(&rejected).wait().await.unwrap().unwrap();
+    flow.expect(newer.value().to_str().unwrap(), "Bearer user-4", &["user"]);
+    assert_eq!(flow.idp.calls()[1].headers["x-app-token"], "app-1");
+}
+
+#[tokio::test]
+async fn r109_device_to_app_to_user() {
+    let idp = Idp::new(|call, number| match call.name() {
+        "device" if call.headers["x-device-id"] == "unique-device-id" => {
+            in_header("X-Device-Token", format!("device-{number}"))
+        }
+        "app" if carries(call, "x-device-token", "device-") => in_body(format!("app-{number}")),
+        "user" if carries(call, "x-app-token", "app-") => in_body(format!("user-{number}")),
+        _ => status(401, ""),
+    });
+    let mut flow = Flow::new(idp, |pipeline, url| {
+        let device = HeaderTokenFetcher::post("device", format!("{url}/v1/device"), "X-Device-Token")
+            .header("X-Device-ID", "unique-device-id")
+            .header("X-Device-Type", "mobile")
+            .token_type("Device")
+            .ttl(30 * DAY);
+        let app = BodyTokenFetcher::post("app", format!("{url}/v1/app"))
+            .json(json!({ "client_id": "app-id", "client_secret": "app-secret" }))
+            .header_from("X-Device-Token", "device")
+            .ttl(HOUR);
+        let user = BodyTokenFetcher::post("user", format!("{url}/v1/user"))
+            .json(json!({ "username": "user@example.com", "password": "password123" }))
+            .header_from("X-App-Token", "app")
+            .ttl(15 * MINUTE);
+        pipeline.step(device).step(app).step(user)
+    })
+    .await;
+    for (wait, header, calls) in [
+        (Duration::ZERO, "Bearer user-1", &["device", "app", "user"][..]),
+        (Duration::ZERO, "Bearer user-1", &[]),
+        (16 * MINUTE, "Bearer user-2", &["user"]),
+        (45 * MINUTE, "Bearer user-3", &["app", "user"]),
+        (30 * DAY, "Bearer user-4", &["device", "app", "user"]),
+    ] {
+        let found = flow.after(wait).await;
+        flow.expect(&found, header, calls);
+    }
+}
+
+#[tokio::test]
+async fn r109_session_to_api_key_to_access_token() {
+    let idp = Idp::new(|call, number| match call.name() {
+        "login" if call.body == "username=user&password=pass" => {
+            in_header("X-Session-Token", format!("Session session-{number}"))
+        }
+        "generate" if carries(call, "x-session-token", "session-") && call.body.is_empty() => {
+            in_header("X-API-Key", format!("key-{number}"))
+        }
+        "token" if carries(call, "x-api-key", "key-") && json_of(call)["grant_type"] == "api_key" => {
+            in_body(format!("access-{number}"))
+        }
+        _ => status(401, ""),
+    });
+    let mut flow = Flow::new(idp, |pipeline, url| {
+        let session = HeaderTokenFetcher::post("session", format!("{url}/v1/login"), "X-Session-Token")
+            .form([("username", "user"), ("password", "pass")])
+            .ttl(DAY);
+        let key = HeaderTokenFetcher::post("api_key", format!("{url}/v1/apikey/generate"), "X-API-Key")
+            .header_from("X-Session-Token", "session")
+            .token_type("ApiKey")
+            .ttl(12 * HOUR);
+        let access = BodyTokenFetcher::post("access", format!("{url}/v1/token"))
+            .json(json!({ "grant_type": "api_key" }))
+            .header_from("X-API-Key", "api_key")
+            .ttl(30 * MINUTE);
+        pipeline.step(session).step(key).step(access)
+    })
+    .await;
+    for (wait, header, calls) in [
+        (Duration::ZERO, "Bearer access-1", &["login", "generate", "token"][..]),
+        (Duration::ZERO, "Bearer access-1", &[]),
+        (31 * MINUTE, "Bearer access-2", &["token"]),
+        (12 * HOUR, "Bearer access-3", &["generate", "token"]),
+        (12 * HOUR, "Bearer access-4", &["login", "generate", "token"]),
+    ] {
+        let found = flow.after(wait).await;
+        flow.expect(&found, header, calls);
+    }
+}
+
+#[tokio::test]
+async fn r109_a_token_in_the_header_and_more_in_the_body() {
+    let idp = Idp::new(|call, number| match call.name() {
+        "register" if call.headers["x-device-id"] == "device-123" => {
+            in_header("X-Device-Token", format!("device-{number}"))
+        }
+        "token" if carries(call, "x-device-token", "device-") => {
+            let body = json_of(call);
+            let expected = json!({
+                "username": "user", "password": "pass", "device_validated": true,
+                "device": call.headers["x-device-token"].to_str().unwrap(),
+            });
+            if body == expected { in_body(format!("access-{number}")) } else { status(400, "") }
+        }
+        _ => status(401, ""),
+    });
+    let mut flow = Flow::new(idp, |pipeline, url| {
+        let device = HeaderTokenFetcher::post("device", format!("{url}/device/register"), "X-Device-Token")
+            .header("X-Device-ID", "device-123")
+            .ttl(30 * DAY);
+        let access = BodyTokenFetcher::post("access", format!("{url}/token"))
+            .json(json!({ "username": "user", "password": "pass" }))
+            .header_from("X-Device-Token", "device")
+            .body_from("device", "device")
+            .body_with("device_validated", |_| Ok(true))
+            .ttl(30 * MINUTE);
+        pipeline.step(device).step(access)
+    })
+    .await;
+    for (wait, header, calls) in [
+        (Duration::ZERO, "Bearer access-1", &["register", "token"][..]),
+        (Duration::ZERO, "Bearer access-1", &[]),
+        (30 * MINUTE, "Bearer access-2", &["token"]),
+        (30 * DAY, "Bearer access-3", &["register", "token"]),
+    ] {
+        let found = flow.after(wait).await;
+        flow.expect(&found, header, calls);
+    }
+}
