@@ -843,7 +843,8 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn answer_body() -> impl Strategy<Value = Vec<u8>> {
+/// Bodies that are nearly answers of a token endpoint, with planted texts.
+pub(crate) fn answer_body() -> impl Strategy<Value = Vec<u8>> {
     const NAMES: [&str; 9] = [
         "access_token",
         "token_type",
