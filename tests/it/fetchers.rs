@@ -334,7 +334,8 @@ impl TokenFetcher for SignedTokenFetcher {
             return Err(TokenError::new(TokenErrorKind::Refused).with_status(response.status()));
         }
         let malformed = || TokenError::new(TokenErrorKind::Malformed);
-        let answer: Map<String, Value> = serde_json::from_slice(response.body()).map_err(|_| malformed())?;
+        let answer: Map<String, Value> =
+            serde_json::from_slice(response.body()).map_err(|_text_stays_secret| malformed())?;
         let token = answer.get("token").and_then(Value::as_str).ok_or_else(malformed)?;
         let ttl = answer.get("ttl").and_then(Value::as_u64).ok_or_else(malformed)?;
         let mut extra = Map::new();
