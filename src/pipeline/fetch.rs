@@ -191,11 +191,18 @@ pub(super) async fn bounded<T>(
 fn is_timeout(error: &(dyn Error + Send + Sync + 'static)) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
-        let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
-        if error.is::<time::error::Elapsed>() || error.downcast_ref().is_some_and(timed_out) {
+        next = error.source();
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            if error.kind() == io::ErrorKind::TimedOut {
+                return true;
+            }
+            // Its source is that of the error inside it, which would be passed over.
+            if let Some(inside) = error.get_ref() {
+                next = Some(inside);
+            }
+        } else if error.is::<time::error::Elapsed>() {
             return true;
         }
-        next = error.source();
     }
     false
 }
@@ -224,6 +231,7 @@ mod tests {
         for (kind, expected) in [(io::ErrorKind::TimedOut, true), (io::ErrorKind::ConnectionReset, false)] {
             assert_eq!(is_timeout(&io::Error::from(kind)), expected);
             assert_eq!(is_timeout(&Wrapped(io::Error::from(kind))), expected);
+            assert_eq!(is_timeout(&io::Error::other(io::Error::from(kind))), expected);
             assert_eq!(is_timeout(&Wrapped(io::Error::other(Wrapped(kind.into())))), expected);
         }
     }

@@ -98,7 +98,7 @@
 //!         // The parser's error may quote the answer, so it is not handed on.
 //!         let malformed = || TokenError::new(TokenErrorKind::Malformed);
 //!         let answer: Map<String, Value> =
-//!             serde_json::from_slice(response.body()).map_err(|_| malformed())?;
+//!             serde_json::from_slice(response.body()).map_err(|_text_stays_secret| malformed())?;
 //!         let token = answer.get("token").and_then(Value::as_str).ok_or_else(malformed)?;
 //!         let ttl = answer.get("ttl").and_then(Value::as_u64).ok_or_else(malformed)?;
 //!         let mut extra = Map::new();

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use portcullis::{
     BodyTokenFetcher, TokenPipeline,
-    clock::PausedClock,
+    clock::{Clock, PausedClock},
     http_client::HttpClient,
     pipeline::TokenPipelineBuilder,
     provider::{Ask, Lease, TokenError, TokenProvider},
@@ -121,7 +121,12 @@ impl Idp {
 
     /// A pipeline on this server that follows tokio's paused time.
     pub(crate) fn pipeline(&self) -> TokenPipelineBuilder {
-        TokenPipeline::builder("test").http(self.client()).clock(PausedClock::starting_at(START))
+        self.pipeline_at(PausedClock::starting_at(START))
+    }
+
+    /// One with another clock.
+    pub(crate) fn pipeline_at(&self, clock: Clock) -> TokenPipelineBuilder {
+        TokenPipeline::builder("test").http(self.client()).clock(clock)
     }
 }
 
