@@ -16,6 +16,7 @@ where
 {
     pub(super) lease: Arc<Lease>,
     pub(super) rules: Arc<Rules>,
+    pub(super) origin: usize,
     pub(super) again: Option<Box<Again<S, R, B>>>,
 }
 
@@ -38,6 +39,10 @@ where
 {
     /// Whether the answer refuses our token; notes if it shows that the token works.
     pub(super) fn is_rejected(&self, response: &Response<RB>) -> bool {
+        // What somebody else answers, to whom a client has followed a redirect, is no word about our token.
+        if !self.rules.answered_by(self.origin, response.extensions()) {
+            return false;
+        }
         note_acceptance(&self.lease, response.status());
         response.status() == StatusCode::UNAUTHORIZED
     }
@@ -46,7 +51,7 @@ where
     /// repeated, the rejection is the answer.
     pub(super) async fn renew(self, rejected: Response<RB>) -> Result<Response<RB>, InjectError> {
         let newer = self.rules.provider.newer_than(&self.lease).wait();
-        let Some(again) = self.again else {
+        let Some(again) = self.again.filter(|again| !again.replay.is_lost(&again.saved)) else {
             // One poll starts the fetch for those who come after; this answer need not wait for it.
             let _under_way = newer.now_or_never();
             return Ok(rejected);
@@ -60,13 +65,16 @@ where
                 return Ok(rejected);
             }
         };
-        drop(rejected);
         let Again { mut service, head, replay, saved } = *again;
-        let mut request = Request::from_parts(head, replay.restore(saved));
+        let Some(body) = replay.restore(saved) else { return Ok(rejected) };
+        drop(rejected);
+        let mut request = Request::from_parts(head, body);
         self.rules.attach(request.headers_mut(), &lease);
         poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
         let response = service.call(request).await.map_err(InjectError::inner)?;
-        note_acceptance(&lease, response.status());
+        if self.rules.answered_by(self.origin, response.extensions()) {
+            note_acceptance(&lease, response.status());
+        }
         Ok(response)
     }
 }

@@ -24,6 +24,7 @@ pub struct TokenInjectLayer<R = EmptyOnly> {
 pub struct TokenInjectLayerBuilder<R = EmptyOnly> {
     provider: Arc<dyn TokenProvider>,
     origins: Vec<String>,
+    default_origin: Option<String>,
     http_on_loopback: bool,
     replace_existing: bool,
     replay: R,
@@ -39,6 +40,7 @@ impl TokenInjectLayer {
         TokenInjectLayerBuilder {
             provider: Arc::new(provider),
             origins: Vec::new(),
+            default_origin: None,
             http_on_loopback: false,
             replace_existing: false,
             replay: EmptyOnly,
@@ -64,10 +66,17 @@ impl<R> fmt::Debug for TokenInjectLayer<R> {
 
 impl<R> TokenInjectLayerBuilder<R> {
     /// Sends the token to this origin: `https://api.example.com`, perhaps with a port. At least one is needed;
-    /// requests to any other pass without a token, and so do requests whose URI has no authority, as generated
-    /// gRPC clients send them.
+    /// requests to any other pass without a token.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
+        self
+    }
+
+    /// Where requests go whose URI is a path alone: the origin that the client below is connected to. Generated
+    /// gRPC clients send such requests. They get a token if this origin is an allowed one; by default they get
+    /// none.
+    pub fn default_origin(mut self, origin: impl Into<String>) -> Self {
+        self.default_origin = Some(origin.into());
         self
     }
 
@@ -89,6 +98,7 @@ impl<R> TokenInjectLayerBuilder<R> {
         TokenInjectLayerBuilder {
             provider: self.provider,
             origins: self.origins,
+            default_origin: self.default_origin,
             http_on_loopback: self.http_on_loopback,
             replace_existing: self.replace_existing,
             replay,
@@ -116,10 +126,20 @@ impl<R> TokenInjectLayerBuilder<R> {
                 }
             }
         }
+        let default_origin = self.default_origin.as_deref().and_then(|text| {
+            let origin = Origin::parse(text);
+            faults.check(
+                origin.is_some(),
+                "default_origin",
+                without_userinfo(text),
+                "must be scheme, host and perhaps a port",
+            );
+            origins.iter().position(|allowed| Some(allowed) == origin.as_ref())
+        });
         faults.finish()?;
         let (provider, replace_existing) = (self.provider, self.replace_existing);
         Ok(TokenInjectLayer {
-            rules: Arc::new(Rules { provider, origins, replace_existing }),
+            rules: Arc::new(Rules { provider, origins, default_origin, replace_existing }),
             replay: self.replay,
         })
     }

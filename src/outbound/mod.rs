@@ -49,6 +49,7 @@
 
 mod attempt;
 mod error;
+mod final_uri;
 mod future;
 mod layer;
 mod replay;
@@ -56,7 +57,8 @@ mod rules;
 mod service;
 
 pub use error::InjectError;
+pub use final_uri::FinalUri;
 pub use future::ResponseFuture;
 pub use layer::{TokenInjectLayer, TokenInjectLayerBuilder};
-pub use replay::{Cloned, EmptyOnly, Never, Replay};
+pub use replay::{Cloned, EmptyOnly, Never, Rebox, Replay, Tee, TeeSaved, Teed};
 pub use service::TokenInject;

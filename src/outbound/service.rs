@@ -67,14 +67,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if !self.rules.apply_to(&request) {
+        let Some(origin) = self.rules.apply_to(&request) else {
             return ResponseFuture::sent(self.inner.call(request), None);
-        }
+        };
         match self.rules.provider.lease(&Ask::new(request.extensions())) {
             MaybeReady::Now(Ok(lease)) => {
                 let again = save(&self.inner, &self.replay, &mut request);
                 self.rules.attach(request.headers_mut(), &lease);
-                let attempt = Attempt { lease, rules: Arc::clone(&self.rules), again };
+                let attempt = Attempt { lease, rules: Arc::clone(&self.rules), origin, again };
                 ResponseFuture::sent(self.inner.call(request), Some(attempt))
             }
             MaybeReady::Now(Err(error)) => ResponseFuture::failed(InjectError::Token(error)),
@@ -90,7 +90,7 @@ where
                     rules.attach(request.headers_mut(), &lease);
                     poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
                     let response = service.call(request).await.map_err(InjectError::inner)?;
-                    let attempt = Attempt { lease, rules, again };
+                    let attempt = Attempt { lease, rules, origin, again };
                     if attempt.is_rejected(&response) { attempt.renew(response).await } else { Ok(response) }
                 }))
             }

@@ -36,6 +36,7 @@ mod pipeline;
 mod refresh;
 mod rekey;
 mod reuse;
+mod rules_out;
 mod schedules;
 mod sequences;
 mod sessions;
