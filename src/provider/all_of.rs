@@ -58,8 +58,9 @@ impl TokenProvider for AllOf {
         let answers: Vec<_> = self.0.members.providers.iter().map(|provider| provider.lease(ask)).collect();
         let inner = Arc::clone(&self.0);
         together(answers, move |leases| {
-            let leases = leases.into_iter().collect::<Result<Vec<_>, _>>()?;
-            Ok(inner.members.join(&inner.joint, leases.into_iter().enumerate().collect()))
+            let place = |(member, leased): (usize, Leased)| leased.map(|lease| (member, lease));
+            let leases = leases.into_iter().enumerate().map(place).collect::<Result<Vec<_>, _>>()?;
+            Ok(inner.members.join(&inner.joint, &leases))
         })
     }
 
@@ -78,7 +79,7 @@ impl TokenProvider for AllOf {
                 let lease = newer.ok().flatten().unwrap_or_else(|| Arc::clone(&part.lease));
                 (part.member, lease)
             });
-            Ok(Some(inner.members.join(&inner.joint, leases.collect())))
+            Ok(Some(inner.members.join(&inner.joint, &leases.collect::<Vec<_>>())))
         })
     }
 

@@ -118,7 +118,7 @@ async fn first_there(inner: Arc<Inner>, answers: Vec<(usize, MaybeReady<Leased>)
 
 impl Inner {
     fn join(&self, member: usize, lease: Arc<Lease>) -> Arc<Lease> {
-        self.members.join(&self.joints[member], vec![(member, lease)])
+        self.members.join(&self.joints[member], &[(member, lease)])
     }
 
     /// Whose lease was sent, and the lease as its provider knows it. `None` if it is no lease of ours.

@@ -37,23 +37,23 @@ impl Members {
     }
 
     /// One lease of these members' leases, with their places.
-    pub(super) fn join(&self, joint: &Joint, leases: Vec<(usize, Arc<Lease>)>) -> Arc<Lease> {
+    pub(super) fn join(&self, joint: &Joint, leases: &[(usize, Arc<Lease>)]) -> Arc<Lease> {
         if let Some(last) = &*joint.0.load() {
             let same = |(part, (member, lease)): (&Part, &(usize, Arc<Lease>))| {
                 part.member == *member && Arc::ptr_eq(&part.lease, lease)
             };
-            if last.parts().len() == leases.len() && last.parts().iter().zip(&leases).all(same) {
+            if last.parts().len() == leases.len() && last.parts().iter().zip(leases).all(same) {
                 return Arc::clone(last);
             }
         }
-        let part = |(member, lease): (usize, Arc<Lease>)| Part {
-            member,
-            header: self.providers[member].header().clone(),
-            lease,
+        let part = |(member, lease): &(usize, Arc<Lease>)| Part {
+            member: *member,
+            header: self.providers[*member].header().clone(),
+            lease: Arc::clone(lease),
         };
         // Members count for themselves, so the composite counts its own: whatever is put together later is newer.
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let lease = Arc::new(Lease::joined(leases.into_iter().map(part).collect(), generation));
+        let lease = Arc::new(Lease::joined(leases.iter().map(part).collect(), generation));
         joint.0.store(Some(Arc::clone(&lease)));
         lease
     }
