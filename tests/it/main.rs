@@ -6,6 +6,7 @@ mod allocations;
 mod arrows;
 mod audit;
 mod cookies;
+mod credentials_out;
 mod devices;
 mod environment;
 mod events;

@@ -55,7 +55,8 @@ async fn r117_the_outcome_says_what_has_become_of_a_rejected_token() {
     let (response, seen) = send(layer(stock.clone()), get(), refuse(&["t-1"])).await;
     assert_eq!(seen, ["Bearer t-1", "Bearer t-2"]);
     told((response, seen), (200, "repeated", 2));
-    assert_eq!((stock.state().rejected.clone(), stock.state().rejected_again.len()), (vec![1], 0));
+    assert_eq!(stock.state().rejected, [1]);
+    assert!(stock.state().rejected_again.is_empty());
 
     let not_found = |token: &str| status(if token == "Bearer t-1" { 401 } else { 500 });
     told(send(layer(Stock::new()), get(), not_found).await, (500, "repeated", 2));
@@ -101,7 +102,8 @@ async fn sec_k05_a_second_401_is_returned_as_it_came_and_nothing_is_sent_a_third
     assert_eq!(response.headers()["www-authenticate"], "Bearer error=\"invalid_token\"");
     let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
     assert_eq!(body, "no to Bearer t-2");
-    assert_eq!((stock.state().rejected.clone(), stock.state().rejected_again.clone()), (vec![1], vec![2]));
+    assert_eq!(stock.state().rejected, [1]);
+    assert_eq!(stock.state().rejected_again, [2]);
 }
 
 #[tokio::test]
@@ -118,12 +120,8 @@ async fn sec_k05_what_is_no_rejection_costs_no_token() {
     for (answer, expected) in cases {
         let stock = Stock::new();
         let code = answer.status().as_u16();
-        let response =
-            told(send(layer(stock.clone()), get(), move |_| answer.clone()).await, (code, expected, 1));
+        told(send(layer(stock.clone()), get(), move |_| answer.clone()).await, (code, expected, 1));
         assert!(stock.state().rejected.is_empty(), "{expected}");
-        if let Some(AuthOutcome::InsufficientScope { scope, .. }) = response.extensions().get() {
-            assert_eq!(scope.as_deref(), (code == 401).then_some("a b").filter(|_| scope.is_some()));
-        }
     }
     let scope = challenge(401, "Bearer error=\"insufficient_scope\", scope=\"a b\"");
     let response =
@@ -155,7 +153,7 @@ async fn r119_other_statuses_count_if_they_are_listed_and_a_condition_may_disagr
     };
     told(send(condition(layer(Stock::new())), get(), forbid).await, (403, "not_the_token", 1));
     told(send(condition(layer(Stock::new())), get(), refuse(&["t-1"])).await, (200, "repeated", 2));
-    let ended = |token: &str| {
+    let ended = move |token: &str| {
         let mut response = forbid(token);
         response.headers_mut().insert("x-ended", HeaderValue::from_static("yes"));
         response
