@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Level 0: words. No I/O, nothing asynchronous.
+pub mod challenge;
 pub mod client_ip;
 pub mod clock;
 pub mod cookie;

@@ -1,13 +1,26 @@
 //! A request that is out, and how it is sent once more.
 
-use std::{future::poll_fn, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode, request};
+use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
-use super::{error::InjectError, replay::Replay, rules::Rules};
-use crate::{error::BoxError, provider::Lease};
+use super::{
+    again::Again,
+    drain::drain,
+    error::InjectError,
+    outcome::AuthOutcome,
+    ready::ready,
+    replay::Replay,
+    rules::{RefreshFailure, Rules},
+    verdict::Verdict,
+};
+use crate::{
+    error::BoxError,
+    provider::{Ask, Lease},
+};
 
 /// A request that is out with a lease, and what is needed to send it once more.
 pub(super) struct Attempt<S, R, B>
@@ -16,82 +29,117 @@ where
 {
     pub(super) lease: Arc<Lease>,
     pub(super) rules: Arc<Rules>,
+    /// Where the lease was sent.
+    pub(super) origin: usize,
     pub(super) again: Option<Box<Again<S, R, B>>>,
 }
 
-/// What a second sending needs.
-pub(super) struct Again<S, R, B>
+impl<S, R, B> Attempt<S, R, B>
 where
     R: Replay<B>,
 {
-    service: S,
-    head: request::Parts,
-    replay: R,
-    saved: R::Saved,
-}
-
-impl<S, R, B, RB> Attempt<S, R, B>
-where
-    S: Service<Request<B>, Response = Response<RB>>,
-    S::Error: Into<BoxError>,
-    R: Replay<B>,
-{
-    /// Whether the answer refuses our token; notes if it shows that the token works.
-    pub(super) fn is_rejected(&self, response: &Response<RB>) -> bool {
-        note_acceptance(&self.lease, response.status());
-        response.status() == StatusCode::UNAUTHORIZED
+    /// Notes what the answer says of our token; returns whether it refuses it.
+    pub(super) fn is_rejected<RB>(&self, response: &mut Response<RB>) -> bool {
+        match self.rules.judge(self.origin, response) {
+            Some(Verdict::Accepted) => self.lease.mark_accepted(),
+            Some(Verdict::Silent) => {}
+            Some(Verdict::Rejected) => return true,
+            Some(Verdict::InsufficientScope(scope)) => {
+                AuthOutcome::InsufficientScope { scope }.leave_on(response);
+            }
+            Some(Verdict::OtherFault) => AuthOutcome::NotTheToken.leave_on(response),
+            None if self.rules.rejections.judge(response.status(), response.headers()).blames() => {
+                AuthOutcome::Foreign.leave_on(response);
+            }
+            None => {}
+        }
+        false
     }
 
     /// Gets a newer token and sends the request with it, once. If there is none, or the request cannot be
     /// repeated, the rejection is the answer.
-    pub(super) async fn renew(self, rejected: Response<RB>) -> Result<Response<RB>, InjectError> {
-        let newer = self.rules.provider.newer_than(&self.lease).wait();
-        let Some(again) = self.again else {
-            // One poll starts the fetch for those who come after; this answer need not wait for it.
-            let _under_way = newer.now_or_never();
-            return Ok(rejected);
-        };
-        let newer = newer.await;
-        let lease = match newer {
-            Ok(Some(lease)) => lease,
-            Ok(None) => return Ok(rejected),
-            Err(error) => {
-                tracing::warn!(%error, "no newer token after a 401");
+    pub(super) async fn renew<RB>(self, mut rejected: Response<RB>) -> Result<Response<RB>, InjectError>
+    where
+        S: Service<Request<B>, Response = Response<RB>> + Clone,
+        S::Error: Into<BoxError>,
+        RB: Body,
+    {
+        let Self { lease, rules, origin, again } = self;
+        lease.mark_rejected();
+        rules.purse.deposit();
+        let newer = match newer(&rules, &lease, again.as_ref().is_some_and(|again| !again.is_lost())).await {
+            Ok(newer) => newer,
+            Err(AuthOutcome::RefreshFailed(error)) if rules.refresh_failure == RefreshFailure::Error => {
+                return Err(InjectError::Token(error));
+            }
+            Err(outcome) => {
+                outcome.leave_on(&mut rejected);
                 return Ok(rejected);
             }
         };
-        drop(rejected);
-        let Again { mut service, head, replay, saved } = *again;
-        let mut request = Request::from_parts(head, replay.restore(saved));
-        self.rules.attach(request.headers_mut(), &lease);
-        poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
-        let response = service.call(request).await.map_err(InjectError::inner)?;
-        note_acceptance(&lease, response.status());
-        Ok(response)
+        let Some((service, request)) = again.and_then(|again| again.restore()) else {
+            AuthOutcome::NotRepeatable.leave_on(&mut rejected);
+            return Ok(rejected);
+        };
+        // The newer one has had its chance, with another request.
+        if newer.was_rejected() && !newer.was_accepted() && !rules.purse.withdraw() {
+            AuthOutcome::OverBudget.leave_on(&mut rejected);
+            return Ok(rejected);
+        }
+        // Whatever the service below waits for, the answer that nobody wants must not hold it.
+        drain(rejected.into_body()).await;
+        repeat(&rules, origin, service, request, newer).await
     }
 }
 
-/// Only a success shows that somebody has looked at the token and liked it: a gateway's 503 or a limiter's 429
-/// does not.
-fn note_acceptance(lease: &Lease, status: StatusCode) {
-    if status.is_success() || status == StatusCode::NOT_MODIFIED {
-        lease.mark_accepted();
+/// The lease to repeat a request with, or what becomes of it without one.
+async fn newer(rules: &Rules, rejected: &Arc<Lease>, repeatable: bool) -> Result<Arc<Lease>, AuthOutcome> {
+    if rejected.is_fixed() {
+        return Err(AuthOutcome::NoNewerToken);
+    }
+    let ask = || rules.provider.newer_than(rejected).wait();
+    if !repeatable {
+        // One poll starts the fetch for those who come after; this answer need not wait for it.
+        let _under_way = ask().now_or_never();
+        return Err(AuthOutcome::NotRepeatable);
+    }
+    match rules.refresh_retry.run(ask(), ask).await {
+        Ok(Some(newer)) if newer.generation() > rejected.generation() && !newer.has_text_of(rejected) => {
+            Ok(newer)
+        }
+        Ok(_) => Err(AuthOutcome::NoNewerToken),
+        Err(error) => Err(AuthOutcome::RefreshFailed(error)),
     }
 }
 
-/// Keeps what a second sending needs, or nothing if the body cannot be sent again.
-pub(super) fn save<S: Clone, R: Replay<B>, B>(
-    service: &S,
-    replay: &R,
-    request: &mut Request<B>,
-) -> Option<Box<Again<S, R, B>>> {
-    let saved = replay.save(request.body_mut())?;
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
-    *head.extensions_mut() = request.extensions().clone();
-    let (head, ()) = head.into_parts();
-    Some(Box::new(Again { service: service.clone(), head, replay: replay.clone(), saved }))
+/// Sends a request for the second time. The answer is the last, whatever it is.
+async fn repeat<S, B, RB>(
+    rules: &Rules,
+    origin: usize,
+    mut service: S,
+    mut request: Request<B>,
+    newer: Arc<Lease>,
+) -> Result<Response<RB>, InjectError>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    S::Error: Into<BoxError>,
+{
+    let lease = ready(&mut service, rules, Ask::new(request.extensions()).once(), newer).await?;
+    rules.attach(request.headers_mut(), &lease);
+    let mut response = service.call(request).await.map_err(InjectError::inner)?;
+    let outcome = match rules.judge(origin, &response) {
+        Some(Verdict::Rejected) => {
+            lease.mark_rejected();
+            rules.provider.rejected_again(&lease);
+            AuthOutcome::RejectedAgain
+        }
+        Some(Verdict::InsufficientScope(scope)) => AuthOutcome::InsufficientScope { scope },
+        Some(Verdict::Accepted) => {
+            lease.mark_accepted();
+            AuthOutcome::Repeated
+        }
+        Some(Verdict::Silent | Verdict::OtherFault) | None => AuthOutcome::Repeated,
+    };
+    outcome.leave_on(&mut response);
+    Ok(response)
 }

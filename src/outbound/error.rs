@@ -9,6 +9,8 @@ use crate::{error::BoxError, provider::TokenError};
 pub enum InjectError {
     /// There is no token, so the request was not sent.
     Token(TokenError),
+    /// The request [requires](super::InjectOptions::require) a token, and no rule gives it one. It was not sent.
+    NoRule,
     /// The service below failed.
     Inner(BoxError),
 }
@@ -24,6 +26,7 @@ impl fmt::Debug for InjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(error) => f.debug_tuple("Token").field(error).finish(),
+            Self::NoRule => f.write_str("NoRule"),
             Self::Inner(_) => f.write_str("Inner(..)"),
         }
     }
@@ -33,6 +36,7 @@ impl fmt::Display for InjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Token(_) => "no token for the request",
+            Self::NoRule => "no rule gives the request a token",
             Self::Inner(_) => "the request failed",
         })
     }
@@ -42,6 +46,7 @@ impl Error for InjectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Token(error) => Some(error),
+            Self::NoRule => None,
             Self::Inner(error) => Some(&**error),
         }
     }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -75,12 +76,12 @@ where
 
 impl<S, R, B, RB> Future for ResponseFuture<S, R, B, RB>
 where
-    S: Service<Request<B>, Response = Response<RB>> + Send + 'static,
+    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     R: Replay<B>,
     B: Send + 'static,
-    RB: Send + 'static,
+    RB: Body + Send + 'static,
 {
     type Output = Answer<RB>;
 
@@ -89,11 +90,11 @@ where
         loop {
             let renewing = match state.as_mut().project() {
                 StateProj::Sent { future, attempt } => {
-                    let response = ready!(future.poll(cx)).map_err(InjectError::inner)?;
+                    let mut response = ready!(future.poll(cx)).map_err(InjectError::inner)?;
                     let Some(attempt) = attempt.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    if !attempt.is_rejected(&response) {
+                    if !attempt.is_rejected(&mut response) {
                         return Poll::Ready(Ok(response));
                     }
                     attempt.renew(response)

@@ -47,16 +47,33 @@
 //! # }
 //! ```
 
+mod again;
 mod attempt;
+mod budget;
+mod builder;
+mod drain;
 mod error;
+mod final_uri;
+mod first;
 mod future;
 mod layer;
+mod options;
+mod outcome;
+mod ready;
+mod refresh_retry;
 mod replay;
 mod rules;
 mod service;
+mod verdict;
 
+pub use budget::RepeatBudget;
+pub use builder::TokenInjectLayerBuilder;
 pub use error::InjectError;
+pub use final_uri::FinalUri;
 pub use future::ResponseFuture;
-pub use layer::{TokenInjectLayer, TokenInjectLayerBuilder};
-pub use replay::{Cloned, EmptyOnly, Never, Replay};
+pub use layer::TokenInjectLayer;
+pub use options::{ExistingHeader, InjectOptions};
+pub use outcome::AuthOutcome;
+pub use refresh_retry::RefreshRetry;
+pub use replay::{Cloned, EmptyOnly, Never, Rebox, Replay, Tee, TeeSaved, Teed};
 pub use service::TokenInject;

@@ -1,11 +1,19 @@
-//! Which requests carry a token.
+//! Which requests carry a token, and what the layer does about their answers.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 
+use super::{
+    budget::Purse,
+    final_uri::FinalUri,
+    options::{Demand, ExistingHeader, InjectOptions},
+    refresh_retry::RefreshRetry,
+    verdict::{Rejections, Verdict},
+};
 use crate::{
     origin::Origin,
+    path::PathSet,
     provider::{Lease, TokenProvider},
 };
 
@@ -13,18 +21,85 @@ use crate::{
 pub(super) struct Rules {
     pub(super) provider: Arc<dyn TokenProvider>,
     pub(super) origins: Vec<Origin>,
-    pub(super) replace_existing: bool,
+    /// Where requests without an authority go: the place among the allowed origins.
+    pub(super) default_origin: Option<usize>,
+    pub(super) excluded: PathSet,
+    pub(super) existing: ExistingHeader,
+    /// `None` is every method.
+    pub(super) repeated: Option<Vec<Method>>,
+    pub(super) rejections: Rejections,
+    pub(super) purse: Purse,
+    pub(super) refresh_retry: RefreshRetry,
+    pub(super) refresh_failure: RefreshFailure,
+}
+
+/// What a request fails with if no newer token can be had after a rejection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum RefreshFailure {
+    /// With nothing: the rejection is its answer.
+    #[default]
+    Answer,
+    Error,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// It passes untouched.
+    Pass,
+    /// It would pass, and must not.
+    Refuse,
+    /// It gets a token.
+    Attach {
+        /// The place of its origin among the allowed ones.
+        origin: usize,
+        /// Whether it may be sent once more.
+        repeat: bool,
+    },
 }
 
 impl Rules {
-    /// Whether the request shall carry our token: it goes to an allowed origin, and brings no header that
-    /// stays.
-    pub(super) fn apply_to<B>(&self, request: &Request<B>) -> bool {
-        self.origins.iter().any(|origin| origin.matches(request.uri()))
-            && (self.replace_existing || !request.headers().contains_key(self.provider.header()))
+    /// No rule, no token: options demand or forbid, and allow nothing.
+    pub(super) fn plan<B>(&self, request: &Request<B>) -> Plan {
+        let options = request.extensions().get::<InjectOptions>().copied().unwrap_or_default();
+        if options.demand == Demand::Skip {
+            return Plan::Pass;
+        }
+        let origin = self.origin_of(request.uri()).filter(|_| !self.excluded.matches(request.uri().path()));
+        let Some(origin) = origin else {
+            return if options.demand == Demand::Require { Plan::Refuse } else { Plan::Pass };
+        };
+        let keeps = options.existing.unwrap_or(self.existing) == ExistingHeader::Keep;
+        if keeps && self.provider.headers().iter().any(|header| request.headers().contains_key(header)) {
+            return Plan::Pass;
+        }
+        let repeated = self.repeated.as_ref().is_none_or(|methods| methods.contains(request.method()));
+        Plan::Attach { origin, repeat: repeated && !options.never_repeat }
     }
 
     pub(super) fn attach(&self, headers: &mut HeaderMap, lease: &Lease) {
-        headers.insert(self.provider.header().clone(), lease.value().clone());
+        // Of several headers a lease may fill only some; the others are replaced by nothing.
+        if let several @ [_, _, ..] = self.provider.headers() {
+            several.iter().for_each(|header| drop(headers.remove(header)));
+        }
+        lease.attach(self.provider.header(), headers);
+    }
+
+    /// What the answer says of a token that was sent to this origin; `None` if it is somebody else's, to whom a
+    /// client below has followed a redirect.
+    pub(super) fn judge<B>(&self, origin: usize, response: &Response<B>) -> Option<Verdict> {
+        self.answered_by(origin, response.extensions())
+            .then(|| self.rejections.judge(response.status(), response.headers()))
+    }
+
+    fn answered_by(&self, origin: usize, extensions: &Extensions) -> bool {
+        extensions.get::<FinalUri>().is_none_or(|last| self.origin_of(last.uri()) == Some(origin))
+    }
+
+    fn origin_of(&self, uri: &Uri) -> Option<usize> {
+        if uri.authority().is_none() && uri.scheme().is_none() {
+            return self.default_origin;
+        }
+        self.origins.iter().position(|origin| origin.matches(uri))
     }
 }

@@ -2,22 +2,24 @@
 
 use std::{
     fmt,
-    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    attempt::{Attempt, save},
+    attempt::Attempt,
     error::InjectError,
+    first::{First, ask, keep},
     future::ResponseFuture,
+    refresh_retry::RefreshRetry,
     replay::{EmptyOnly, Replay},
-    rules::Rules,
+    rules::{Plan, Rules},
 };
-use crate::{error::BoxError, maybe_ready::MaybeReady, provider::Ask};
+use crate::{error::BoxError, maybe_ready::MaybeReady};
 
 /// Attaches a token to every request for an allowed origin. See the [module docs](super).
 #[derive(Clone)]
@@ -56,7 +58,7 @@ where
     S::Error: Into<BoxError>,
     R: Replay<B>,
     B: Send + 'static,
-    RB: Send + 'static,
+    RB: Body + Send + 'static,
 {
     type Response = Response<RB>;
     type Error = InjectError;
@@ -67,34 +69,31 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if !self.rules.apply_to(&request) {
-            return ResponseFuture::sent(self.inner.call(request), None);
-        }
-        match self.rules.provider.lease(&Ask::new(request.extensions())) {
+        let (origin, repeat) = match self.rules.plan(&request) {
+            Plan::Pass => return ResponseFuture::sent(self.inner.call(request), None),
+            Plan::Refuse => return ResponseFuture::failed(InjectError::NoRule),
+            Plan::Attach { origin, repeat } => (origin, repeat),
+        };
+        let repeatable = repeat && self.replay.can_save(request.body());
+        let leased = match self.rules.provider.lease(&ask(&request, repeatable)) {
             MaybeReady::Now(Ok(lease)) => {
-                let again = save(&self.inner, &self.replay, &mut request);
+                let again = keep(&lease, repeatable, &self.inner, &self.replay, &mut request);
                 self.rules.attach(request.headers_mut(), &lease);
-                let attempt = Attempt { lease, rules: Arc::clone(&self.rules), again };
-                ResponseFuture::sent(self.inner.call(request), Some(attempt))
+                let attempt = Attempt { lease, rules: Arc::clone(&self.rules), origin, again };
+                return ResponseFuture::sent(self.inner.call(request), Some(attempt));
             }
-            MaybeReady::Now(Err(error)) => ResponseFuture::failed(InjectError::Token(error)),
-            MaybeReady::Later(lease) => {
-                // A fetch may take long: what the readied service has reserved is given back, and asked for
-                // again when there is a token. The fetch itself may need it, if both go through one limit.
-                let mut service = self.inner.clone();
-                self.inner = service.clone();
-                let (rules, replay) = (Arc::clone(&self.rules), self.replay.clone());
-                ResponseFuture::slow(Box::pin(async move {
-                    let lease = lease.await.map_err(InjectError::Token)?;
-                    let again = save(&service, &replay, &mut request);
-                    rules.attach(request.headers_mut(), &lease);
-                    poll_fn(|cx| service.poll_ready(cx)).await.map_err(InjectError::inner)?;
-                    let response = service.call(request).await.map_err(InjectError::inner)?;
-                    let attempt = Attempt { lease, rules, again };
-                    if attempt.is_rejected(&response) { attempt.renew(response).await } else { Ok(response) }
-                }))
+            MaybeReady::Now(Err(error)) if self.rules.refresh_retry == RefreshRetry::none() => {
+                return ResponseFuture::failed(InjectError::Token(error));
             }
-        }
+            leased => leased,
+        };
+        // A fetch may take long: what the readied service has reserved is given back, and asked for again when
+        // there is a token. The fetch itself may need it, if both go through one limit.
+        let service = self.inner.clone();
+        self.inner = service.clone();
+        let (rules, replay) = (Arc::clone(&self.rules), self.replay.clone());
+        let first = First { service, rules, replay, request, origin, repeatable };
+        ResponseFuture::slow(Box::pin(first.send(leased)))
     }
 }
 

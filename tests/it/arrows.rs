@@ -12,6 +12,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// The rooms from the ground up. A room may use every room on a lower level, and itself.
 const LEVELS: [&[&str]; 6] = [
     &[
+        "challenge",
         "client_ip",
         "clock",
         "cookie",

@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 
 use crate::{
     fetchers::answer_body,
-    hostile_endpoint::{Log, whole_text},
+    hostile_endpoint::whole_text,
     idp::{Call, Idp, Leased, Reply, socket_client, status, step},
+    log::Log,
     support::START,
 };
 

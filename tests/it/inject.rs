@@ -14,7 +14,7 @@ use portcullis::{
     TokenInjectLayer, TokenPipeline,
     clock::PausedClock,
     http_client::HttpClient,
-    outbound::{Cloned, InjectError, Never, Replay, TokenInjectLayerBuilder},
+    outbound::{Cloned, ExistingHeader, InjectError, Never, Replay, TokenInjectLayerBuilder},
     pipeline::PipelineProvider,
     provider::{TokenErrorKind, TokenProvider},
 };
@@ -127,7 +127,7 @@ async fn r116_the_token_is_attached_and_nothing_else_changes() {
         request
     };
     send(layer(provider.clone()), &api, own()).await.unwrap();
-    send(layer(provider).replace_existing(), &api, own()).await.unwrap();
+    send(layer(provider).existing_header(ExistingHeader::Replace), &api, own()).await.unwrap();
     assert_eq!(api.seen()[1..], ["Bearer mine", "Bearer user-1"]);
 }
 

@@ -229,7 +229,7 @@ async fn r138_outbound_dropping_the_caller_keeps_the_fetch_and_sends_nothing() {
 #[tokio::test]
 async fn r121_outbound_foreign_requests_pass_through_untouched() {
     let idp = Idp::counting();
-    let (inner, mut handle) = mock::pair::<Request<u8>, Response<u8>>();
+    let (inner, mut handle) = mock::pair::<Request<u8>, Response<Body>>();
     let mut client =
         inject(&idp).layer(tower::util::MapRequest::new(inner, |request: Request<Body>| request.map(|_| 7)));
     let call = tokio::spawn(
@@ -241,8 +241,11 @@ async fn r121_outbound_foreign_requests_pass_through_untouched() {
     );
     let (request, send) = handle.next_request().await.unwrap();
     assert!(request.headers().is_empty() && request.extensions().is_empty());
-    send.send_response(Response::new(7));
-    assert_eq!(call.await.unwrap().unwrap().into_body(), 7);
+    let mut response = Response::new(Body::default());
+    response.extensions_mut().insert(7_u8);
+    send.send_response(response);
+    let response = call.await.unwrap().unwrap();
+    assert_eq!((response.extensions().len(), response.extensions().get()), (1, Some(&7_u8)));
 }
 
 #[tokio::test]

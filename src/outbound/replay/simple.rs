@@ -1,18 +1,10 @@
-//! How a request body can be sent a second time, without changing its type.
+//! Bodies that are repeated as they are, or not at all.
+
+use std::convert::Infallible;
 
 use http_body::Body;
 
-/// Decides whether and how a request can be repeated after a 401.
-pub trait Replay<B>: Clone + Send + Sync + 'static {
-    /// What is kept of the body.
-    type Saved: Send + 'static;
-
-    /// What to keep, before the body is sent; `None` if this request cannot be repeated.
-    fn save(&self, body: &mut B) -> Option<Self::Saved>;
-
-    /// The body once more.
-    fn restore(&self, saved: Self::Saved) -> B;
-}
+use super::Replay;
 
 /// Repeats requests whose body is empty. The default.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,35 +22,59 @@ pub struct Never;
 impl<B: Body + Default> Replay<B> for EmptyOnly {
     type Saved = ();
 
+    fn can_save(&self, body: &B) -> bool {
+        body.is_end_stream()
+    }
+
     fn save(&self, body: &mut B) -> Option<()> {
         body.is_end_stream().then_some(())
     }
 
-    fn restore(&self, (): ()) -> B {
-        B::default()
+    fn is_lost(&self, (): &()) -> bool {
+        false
+    }
+
+    fn restore(&self, (): ()) -> Option<B> {
+        Some(B::default())
     }
 }
 
 impl<B: Clone + Send + 'static> Replay<B> for Cloned {
     type Saved = B;
 
+    fn can_save(&self, _body: &B) -> bool {
+        true
+    }
+
     fn save(&self, body: &mut B) -> Option<B> {
         Some(body.clone())
     }
 
-    fn restore(&self, saved: B) -> B {
-        saved
+    fn is_lost(&self, _saved: &B) -> bool {
+        false
+    }
+
+    fn restore(&self, saved: B) -> Option<B> {
+        Some(saved)
     }
 }
 
 impl<B: Send> Replay<B> for Never {
-    type Saved = std::convert::Infallible;
+    type Saved = Infallible;
 
-    fn save(&self, _body: &mut B) -> Option<Self::Saved> {
+    fn can_save(&self, _body: &B) -> bool {
+        false
+    }
+
+    fn save(&self, _body: &mut B) -> Option<Infallible> {
         None
     }
 
-    fn restore(&self, saved: Self::Saved) -> B {
+    fn is_lost(&self, saved: &Infallible) -> bool {
+        match *saved {}
+    }
+
+    fn restore(&self, saved: Infallible) -> Option<B> {
         match saved {}
     }
 }

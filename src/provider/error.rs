@@ -1,63 +1,10 @@
-//! The port between the outbound layer and whatever has tokens.
-//!
-//! 1. A [`Lease`] is a finished header value and the generation of the token in it.
-//! 2. A provider that holds a fresh token answers at once, without a lock; otherwise it waits for one fetch
-//!    that all callers share.
-//! 3. After a 401 the layer asks for something newer than the lease that was rejected, never for "a refresh".
-//! 4. A [`Recorder`] is told what becomes of tokens.
+//! Why there is no token.
 
-mod recorder;
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use std::{
-    error::Error,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use http::StatusCode;
 
-use http::{Extensions, HeaderName, HeaderValue, StatusCode};
-
-use crate::{error::BoxError, maybe_ready::MaybeReady};
-
-pub use crate::oauth_error::OAuthErrorCode;
-pub use recorder::{FetchKind, LeaseOutcome, Recorder, RejectedBy, TokenEvent};
-pub(crate) use recorder::{Hook, Recorders};
-
-/// A token, as the finished value of the header that carries it.
-pub struct Lease {
-    value: HeaderValue,
-    generation: u64,
-    accepted: AtomicBool,
-}
-
-/// What a request asks of its token.
-#[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    extensions: &'a Extensions,
-    repeatable: bool,
-}
-
-/// Has tokens.
-pub trait TokenProvider: Send + Sync + 'static {
-    /// The header that carries them.
-    fn header(&self) -> &HeaderName;
-
-    /// A token to send now.
-    fn lease(&self, ask: &Ask<'_>) -> MaybeReady<Result<Arc<Lease>, TokenError>>;
-
-    /// After a 401 for `rejected`: a lease of a later generation with another text, or `None` if there is none
-    /// worth sending.
-    ///
-    /// Once polled, the fetch must go on by itself: a request that cannot be repeated polls it once and does
-    /// not wait.
-    ///
-    /// # Errors
-    /// [`TokenError`] if getting a newer one failed.
-    fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>>;
-}
+use crate::{error::BoxError, oauth_error::OAuthErrorCode};
 
 /// No token could be had. The text names the step, the kind of failure and the status; it holds nothing that an
 /// endpoint answered.
@@ -107,70 +54,8 @@ pub enum TokenErrorKind {
     NoRuntime,
     /// The provider was shut down.
     Stopped,
-}
-
-// ===== impl Lease =====
-
-impl Lease {
-    /// A header value with a token of this generation; it is marked sensitive.
-    pub fn new(mut value: HeaderValue, generation: u64) -> Self {
-        value.set_sensitive(true);
-        Self { value, generation, accepted: AtomicBool::new(false) }
-    }
-
-    /// The header's value: a secret, marked sensitive.
-    pub fn value(&self) -> &HeaderValue {
-        &self.value
-    }
-
-    /// Rises with every token.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Whether a request with it was answered with success.
-    pub fn was_accepted(&self) -> bool {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
-    /// Notes such an answer. Only the first one writes, so that threads do not fight over the cache line.
-    pub(crate) fn mark_accepted(&self) {
-        if !self.was_accepted() {
-            self.accepted.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("generation", &self.generation).finish_non_exhaustive()
-    }
-}
-
-// ===== impl Ask =====
-
-impl<'a> Ask<'a> {
-    /// What a request with these extensions asks, if it can be sent again after a 401.
-    pub fn new(extensions: &'a Extensions) -> Self {
-        Self { extensions, repeatable: true }
-    }
-
-    /// The request cannot be sent again: its token should have some life left, for nothing will mend a 401.
-    #[must_use]
-    pub fn once(mut self) -> Self {
-        self.repeatable = false;
-        self
-    }
-
-    /// The request's extensions: on whose behalf it goes out, and what else its sender has noted.
-    pub fn extensions(&self) -> &'a Extensions {
-        self.extensions
-    }
-
-    /// Whether the request can be sent again after a 401.
-    pub fn is_repeatable(&self) -> bool {
-        self.repeatable
-    }
+    /// The provider has no token for this request.
+    Absent,
 }
 
 // ===== impl TokenError =====
@@ -274,6 +159,7 @@ impl fmt::Display for TokenError {
             TokenErrorKind::Aborted => "the token fetch ended with its runtime",
             TokenErrorKind::NoRuntime => "a token fetch needs a tokio runtime",
             TokenErrorKind::Stopped => "no token is fetched after a shutdown",
+            TokenErrorKind::Absent => "there is no token for this request",
         })?;
         match (self.status, self.code) {
             (Some(status), Some(code)) => write!(f, " (status {}, {code})", status.as_u16()),

@@ -1,0 +1,42 @@
+//! What is kept of a request to send it once more.
+
+use http::{Request, request};
+
+use super::replay::Replay;
+
+/// What a second sending needs.
+pub(super) struct Again<S, R, B>
+where
+    R: Replay<B>,
+{
+    service: S,
+    head: request::Parts,
+    replay: R,
+    saved: R::Saved,
+}
+
+impl<S: Clone, R: Replay<B>, B> Again<S, R, B> {
+    /// Nothing if the body cannot be sent again. The token is not attached yet.
+    pub(super) fn save(service: &S, replay: &R, request: &mut Request<B>) -> Option<Box<Self>> {
+        let saved = replay.save(request.body_mut())?;
+        let mut head = Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.uri_mut() = request.uri().clone();
+        *head.version_mut() = request.version();
+        *head.headers_mut() = request.headers().clone();
+        *head.extensions_mut() = request.extensions().clone();
+        let (head, ()) = head.into_parts();
+        Some(Box::new(Self { service: service.clone(), head, replay: replay.clone(), saved }))
+    }
+
+    /// Whether the body will never be there again.
+    pub(super) fn is_lost(&self) -> bool {
+        self.replay.is_lost(&self.saved)
+    }
+
+    /// The service and the request, as it was before its token; `None` if the body is not there.
+    pub(super) fn restore(self) -> Option<(S, Request<B>)> {
+        let body = self.replay.restore(self.saved)?;
+        Some((self.service, Request::from_parts(self.head, body)))
+    }
+}
