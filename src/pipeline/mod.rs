@@ -122,7 +122,7 @@
 //! #     mac.update(parts.headers["x-timestamp"].as_bytes());
 //! #     mac.update(b".");
 //! #     mac.update(&body);
-//! #     let mut response = http::Response::new(Full::from(r#"{"token":"abc","ttl":3600}"#));
+//! #     let mut response = http::Response::new(Full::<bytes::Bytes>::from(r#"{"token":"abc","ttl":3600}"#));
 //! #     if mac.verify_slice(&sent).is_err() {
 //! #         *response.status_mut() = http::StatusCode::UNAUTHORIZED;
 //! #     }
