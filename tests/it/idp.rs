@@ -164,3 +164,10 @@ pub(crate) trait Leased: TokenProvider {
 }
 
 impl<P: TokenProvider> Leased for P {}
+
+/// Lets everything run that need not wait for time to pass.
+pub(crate) async fn settle() {
+    for _ in 0..30 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,346 @@
+//! Refused tokens: whose fault it is, and what is fetched for it.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+use http::Extensions;
+use portcullis::{
+    maybe_ready::MaybeReady,
+    pipeline::{PipelineProvider, TokenPipelineBuilder},
+    provider::{Ask, Lease, TokenError, TokenErrorKind, TokenProvider},
+};
+
+use crate::{
+    idp::{Call, Idp, Leased, Reply, settle, status, step, token},
+    support::secs,
+};
+
+/// A server that refuses some of the tokens it has given, wherever they come in.
+#[derive(Clone, Default)]
+struct Refused(Arc<Mutex<HashSet<String>>>);
+
+impl Refused {
+    fn add(&self, token: &str) {
+        self.0.lock().unwrap().insert(token.to_owned());
+    }
+
+    fn remove(&self, token: &str) {
+        self.0.lock().unwrap().remove(token);
+    }
+
+    fn has(&self, call: &Call) -> bool {
+        let refused = self.0.lock().unwrap();
+        call.headers.values().any(|value| refused.contains(value.to_str().unwrap()))
+    }
+
+    fn idp(&self, refusal: impl Fn() -> Reply + Send + Sync + 'static) -> Idp {
+        let this = self.clone();
+        Idp::new(move |call, number| {
+            if this.has(call) { refusal() } else { Reply::Json(token(&format!("{}-{number}", call.name()))) }
+        })
+    }
+}
+
+/// device -> app -> user
+fn chain(idp: &Idp) -> TokenPipelineBuilder {
+    idp.pipeline()
+        .step(step("device"))
+        .step(step("app").header_from("x-device", "device"))
+        .step(step("user").header_from("x-app", "app"))
+}
+
+fn since(idp: &Idp, before: usize) -> Vec<String> {
+    idp.names()[before..].to_vec()
+}
+
+fn at_hand(provider: &PipelineProvider) -> Option<String> {
+    match provider.lease(&Ask::new(&Extensions::new())) {
+        MaybeReady::Now(lease) => Some(lease.unwrap().value().to_str().unwrap().to_owned()),
+        MaybeReady::Later(_) => None,
+    }
+}
+
+async fn newer(
+    provider: &PipelineProvider,
+    rejected: &Arc<Lease>,
+) -> Result<Option<Arc<Lease>>, TokenError> {
+    provider.newer_than(rejected).wait().await
+}
+
+// ===== a step's endpoint refuses =====
+
+#[tokio::test(start_paused = true)]
+async fn r206_a_step_that_is_refused_for_its_parents_token_renews_that_one_once() {
+    for refusal in [
+        || status(401, ""),
+        || status(401, r#"{"error":"invalid_request"}"#),
+        || status(400, r#"{"error":"invalid_token"}"#),
+        || status(400, r#"{"error":"invalid_grant"}"#),
+        || Reply::Json(r#"{"error":"invalid_grant"}"#.to_owned()),
+    ] {
+        let refused = Refused::default();
+        let idp = refused.idp(refusal);
+        let pipeline = chain(&idp).build().unwrap();
+        pipeline.token().await.unwrap();
+        refused.add("app-1");
+        assert_eq!(pipeline.refresh().await.unwrap().value().expose(), "user-3");
+        assert_eq!(since(&idp, 3), ["user", "app", "user"]);
+        assert_eq!(idp.calls().last().unwrap().headers["x-app"], "app-2");
+        // Nothing of it is left over.
+        pipeline.refresh().await.unwrap();
+        assert_eq!(since(&idp, 6), ["user"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r206_other_failures_blame_nobody() {
+    for failure in [
+        || status(400, r#"{"error":"invalid_client"}"#),
+        || status(400, r#"{"error":"invalid_scope"}"#),
+        || status(403, ""),
+        || status(503, ""),
+        || Reply::Broken,
+        || Reply::Json("{}".to_owned()),
+    ] {
+        let refused = Refused::default();
+        let idp = refused.idp(failure);
+        let pipeline = chain(&idp).build().unwrap();
+        pipeline.token().await.unwrap();
+        refused.add("app-1");
+        assert_eq!(pipeline.refresh().await.unwrap_err().step(), Some("user"));
+        assert_eq!(since(&idp, 3), ["user"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r206_each_level_is_renewed_once_for_one_flight() {
+    let refused = Refused::default();
+    let idp = refused.idp(|| status(401, ""));
+    let pipeline = chain(&idp).build().unwrap();
+    pipeline.token().await.unwrap();
+    refused.add("app-1");
+    refused.add("device-1");
+    assert_eq!(pipeline.refresh().await.unwrap().value().expose(), "user-3");
+    assert_eq!(since(&idp, 3), ["user", "app", "device", "app", "user"]);
+}
+
+/// The endpoint refuses whatever comes: no loop, neither within a flight nor from one to the next.
+#[tokio::test(start_paused = true)]
+async fn r206_an_endpoint_that_refuses_everything_is_asked_a_bounded_number_of_times() {
+    let idp = Idp::new(|call, number| match (call.name(), number) {
+        ("user", 2..) => status(401, ""),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let pipeline = chain(&idp).build().unwrap();
+    pipeline.token().await.unwrap();
+    let error = pipeline.refresh().await.unwrap_err();
+    assert_eq!((error.kind(), error.step()), (TokenErrorKind::Refused, Some("user")));
+    assert_eq!(since(&idp, 3), ["user", "app", "user"]);
+    for _ in 0..100 {
+        assert!(pipeline.refresh().await.is_err());
+    }
+    // A new parent that never worked is hardly the cause, and then the endpoint is left alone.
+    assert_eq!(since(&idp, 6), ["user"]);
+    // The first token was not touched by any of that, but it was made from one that was refused.
+    assert_eq!(at_hand(&pipeline.provider()), None);
+    for _ in 0..240 {
+        assert!(pipeline.token().await.is_err());
+        tokio::time::advance(std::time::Duration::from_millis(500)).await;
+    }
+    // Two minutes: an attempt every 2.5 s to 5 s, each with at most one renewal of each level.
+    let calls = since(&idp, 7);
+    let count = |name: &str| calls.iter().filter(|call| *call == name).count();
+    assert!(count("user") <= 100 && count("app") <= 26 && count("device") <= 26, "{calls:?}");
+}
+
+/// Tokens that were fetched a moment ago, for this very flight, are not what is wrong.
+#[tokio::test(start_paused = true)]
+async fn r206_a_parent_that_was_just_fetched_is_not_blamed() {
+    let idp = Idp::new(|call, number| match (call.name(), number) {
+        ("user", 1 | 2) => status(401, ""),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let pipeline = chain(&idp).build().unwrap();
+    assert_eq!(pipeline.token().await.unwrap_err().step(), Some("user"));
+    assert_eq!(idp.names(), ["device", "app", "user"]);
+    // For the next flight it is an old one.
+    assert_eq!(pipeline.token().await.unwrap().value().expose(), "user-3");
+    assert_eq!(since(&idp, 3), ["user", "app", "user"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r206_only_tokens_that_were_sent_are_blamed() {
+    let refused = Refused::default();
+    let idp = refused.idp(|| status(401, ""));
+    let user = step("user").header_from("x-app", "app").depends_on("device");
+    let pipeline = idp.pipeline().step(step("device")).step(step("app")).step(user).build().unwrap();
+    pipeline.token().await.unwrap();
+    refused.add("app-1");
+    pipeline.refresh().await.unwrap();
+    assert_eq!(since(&idp, 3), ["user", "app", "user"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r206_the_same_parent_token_again_is_not_tried_again() {
+    let refused = Refused::default();
+    let this = refused.clone();
+    let idp = Idp::new(move |call, number| match call.name() {
+        _ if this.has(call) => status(401, ""),
+        "app" => Reply::Json(token("app")),
+        name => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let pipeline = chain(&idp).build().unwrap();
+    pipeline.token().await.unwrap();
+    refused.add("app");
+    assert_eq!(pipeline.refresh().await.unwrap_err().step(), Some("user"));
+    assert_eq!(since(&idp, 3), ["user", "app"]);
+    refused.remove("app");
+    assert!(pipeline.token().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn r206_if_the_parent_cannot_be_renewed_its_error_is_the_answer() {
+    let refused = Refused::default();
+    let this = refused.clone();
+    let idp = Idp::new(move |call, number| match (call.name(), number) {
+        _ if this.has(call) => status(401, ""),
+        ("app", 2) => status(503, ""),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let pipeline = chain(&idp).build().unwrap();
+    pipeline.token().await.unwrap();
+    refused.add("app-1");
+    let error = pipeline.refresh().await.unwrap_err();
+    assert_eq!((error.step(), error.status().unwrap().as_u16()), (Some("app"), 503));
+    // The refused token is not used again.
+    assert_eq!(pipeline.token().await.unwrap().value().expose(), "user-3");
+    assert_eq!(since(&idp, 3), ["user", "app", "app", "user"]);
+}
+
+/// A parent's token that its child was accepted with has worked: if it is refused later it is the cause, at once.
+#[tokio::test(start_paused = true)]
+async fn r206_a_renewed_parent_that_has_worked_can_be_blamed_again() {
+    let refused = Refused::default();
+    let idp = refused.idp(|| status(401, ""));
+    let pipeline = chain(&idp).build().unwrap();
+    pipeline.token().await.unwrap();
+    for round in 1..=3 {
+        refused.add(&format!("app-{round}"));
+        pipeline.refresh().await.unwrap();
+        assert_eq!(since(&idp, 3 * round), ["user", "app", "user"]);
+    }
+}
+
+// ===== the API refuses =====
+
+#[tokio::test(start_paused = true)]
+async fn r206_a_new_token_that_is_refused_again_moves_the_blame_up_one_level_a_flight() {
+    let idp = Idp::counting();
+    let provider = chain(&idp).build().unwrap().provider();
+    let mut lease = provider.leased().await.unwrap();
+    for expected in [
+        &["user"][..],
+        &["app", "user"],
+        &["device", "app", "user"],
+        // There is nothing above.
+        &["device", "app", "user"],
+    ] {
+        let before = idp.names().len();
+        lease = newer(&provider, &lease).await.unwrap().unwrap();
+        assert_eq!(since(&idp, before), expected);
+        // The API refuses it at once, and so it does for everybody.
+        for _ in 0..100 {
+            assert!(newer(&provider, &lease).await.unwrap().is_none());
+        }
+        assert_eq!(idp.names().len(), before + expected.len());
+        assert_eq!(at_hand(&provider).unwrap(), lease.value().to_str().unwrap());
+        tokio::time::advance(secs(5)).await;
+    }
+}
+
+/// Refused for the first time long after it came: the token itself is the cause.
+#[tokio::test(start_paused = true)]
+async fn r206_a_token_that_is_refused_late_is_renewed_alone() {
+    let idp = Idp::counting();
+    let provider = chain(&idp).build().unwrap().provider();
+    let mut lease = provider.leased().await.unwrap();
+    for _ in 0..4 {
+        let before = idp.names().len();
+        lease = newer(&provider, &lease).await.unwrap().unwrap();
+        assert_eq!(since(&idp, before), ["user"]);
+        tokio::time::advance(secs(6)).await;
+    }
+}
+
+/// A fetch that fails in between does not make the next token a first one.
+#[tokio::test(start_paused = true)]
+async fn r206_a_failed_renewal_is_remembered_as_one() {
+    let idp = Idp::new(|call, number| match (call.name(), number) {
+        ("user", 2) => status(503, ""),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let provider = chain(&idp).build().unwrap().provider();
+    let lease = provider.leased().await.unwrap();
+    assert!(newer(&provider, &lease).await.is_err());
+    let lease = provider.leased().await.unwrap();
+    assert_eq!(lease.value(), "Bearer user-3");
+    assert!(newer(&provider, &lease).await.unwrap().is_none(), "it replaced a refused one");
+    assert_eq!(idp.names().len(), 5);
+}
+
+/// Also while the next one is being fetched already.
+#[tokio::test(start_paused = true)]
+async fn r117_a_refused_token_is_not_handed_out_while_a_renewal_is_under_way() {
+    let idp = Idp::new(|_, number| Reply::After(secs(u64::from(number > 1) * 5), token(&format!("t{number}"))));
+    let provider = idp.pipeline().step(step("only")).build().unwrap().provider();
+    let lease = provider.leased().await.unwrap();
+    tokio::time::advance(secs(2640)).await;
+    assert_eq!(at_hand(&provider).unwrap(), "Bearer t1");
+    settle().await;
+    let newer = tokio::spawn(provider.newer_than(&lease).wait());
+    settle().await;
+    assert_eq!(at_hand(&provider), None);
+    assert_eq!(newer.await.unwrap().unwrap().unwrap().value(), "Bearer t2");
+    assert_eq!(idp.names().len(), 2, "one fetch for both");
+    assert_eq!(at_hand(&provider).unwrap(), "Bearer t2");
+}
+
+/// With `refresh_from`, what the renewal ahead had begun is made from a token that is refused now.
+#[tokio::test(start_paused = true)]
+async fn r110_a_renewal_ahead_that_began_before_the_rejection_is_done_once_more() {
+    let idp = Idp::new(|call, number| {
+        Reply::After(secs(u64::from(number > 1) * 5), token(&format!("{}-{number}", call.name())))
+    });
+    let builder = idp.pipeline().step(step("app")).step(step("user").header_from("x-app", "app"));
+    let provider = builder.refresh_from("app").build().unwrap().provider();
+    let lease = provider.leased().await.unwrap();
+    tokio::time::advance(secs(2640)).await;
+    at_hand(&provider).unwrap();
+    settle().await;
+    assert_eq!(newer(&provider, &lease).await.unwrap().unwrap().value(), "Bearer user-3");
+    assert_eq!(since(&idp, 2), ["user", "app", "user"]);
+    assert_eq!(idp.calls().last().unwrap().headers["x-app"], "app-2");
+}
+
+/// One thousand requests report the same token over five seconds.
+#[tokio::test(start_paused = true)]
+async fn r205_a_thousand_late_reports_of_one_token_cause_one_renewal() {
+    let idp = Idp::new(|call, number| Reply::After(secs(1), token(&format!("{}-{number}", call.name()))));
+    let provider = chain(&idp).build().unwrap().provider();
+    let lease = provider.leased().await.unwrap();
+    let reports: Vec<_> = (0..1000)
+        .map(|number| {
+            let (provider, lease) = (provider.clone(), Arc::clone(&lease));
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_millis(5 * number)).await;
+                newer(&provider, &lease).await.unwrap().unwrap().value().clone()
+            })
+        })
+        .collect();
+    for report in reports {
+        assert_eq!(report.await.unwrap(), "Bearer user-2");
+    }
+    assert_eq!(since(&idp, 3), ["user"]);
+}
