@@ -236,7 +236,7 @@ impl Observer for Loud {
         match event.at().as_millis() {
             0 => {
                 // Until the thread ends.
-                std::mem::forget(self.log.listen());
+                Box::leak(Box::new(self.log.listen()));
                 self.held.send(()).unwrap();
                 let _ = self.gate.lock().unwrap().recv();
             }
