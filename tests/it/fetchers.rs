@@ -179,6 +179,31 @@ async fn r094_a_jwt_is_kept_for_its_own_life_if_the_answer_has_none() {
     }
 }
 
+struct Bare;
+
+#[async_trait]
+impl TokenFetcher for Bare {
+    fn name(&self) -> &str {
+        "bare"
+    }
+
+    async fn fetch(&self, _: &Fetch) -> Result<AccessToken, TokenError> {
+        // {"iat":1,"exp":121}
+        AccessToken::new("e30.eyJpYXQiOjEsImV4cCI6MTIxfQ.c2ln")
+    }
+}
+
+#[tokio::test]
+async fn r094_a_jwt_of_a_fetcher_that_says_nothing_of_its_life_is_kept_as_long() {
+    let clock = ManualClock::new(START);
+    let builder = Idp::counting().pipeline_at(clock.clock()).margin(Duration::ZERO);
+    let provider = builder.step(Bare).build().unwrap().provider();
+    for (wait, generation) in [(0, 1), (59, 1), (61, 2)] {
+        clock.advance(secs(wait));
+        assert_eq!(provider.leased().await.unwrap().generation(), generation, "after {wait} s");
+    }
+}
+
 // ===== what a request can be made of =====
 
 #[test]
