@@ -19,6 +19,8 @@ pub mod problem;
 pub mod random;
 pub mod redirect;
 pub mod scope;
+#[cfg(feature = "seal")]
+mod seal;
 pub mod secret;
 pub mod settings;
 pub mod text;

@@ -28,6 +28,7 @@ const LEVELS: [&[&str]; 6] = [
         "random",
         "redirect",
         "scope",
+        "seal",
         "secret",
         "settings",
         "text",
