@@ -37,7 +37,7 @@ const LEVELS: [&[&str]; 6] = [
     &["pipeline", "session", "throttle", "token"],
     &["flow"],
     &["inbound", "outbound"],
-    &["axum", "metrics"],
+    &["axum", "file", "metrics", "redis"],
 ];
 
 /// What may be used beside the rule: words use words.

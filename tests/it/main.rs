@@ -29,10 +29,13 @@ mod inbound_hooks;
 mod inbound_renewal;
 mod inbound_watch;
 mod inject;
+mod leases;
 mod lifetimes;
 mod limits;
 mod mock;
 mod pipeline;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod refresh;
 mod rekey;
 mod reuse;
