@@ -81,6 +81,13 @@ pub enum TokenErrorKind {
     Aborted,
     /// The request was not polled inside a tokio runtime.
     NoRuntime,
+    /// The store that the token is shared through did not answer, and the token cannot be had without it. Ask
+    /// again.
+    Store,
+    /// Another process is renewing the token, and nothing has come of it in time. Ask again.
+    Busy,
+    /// A refresh token was redeemed, and its successor could not be stored. Ask again: it is stored then.
+    Unsaved,
 }
 
 // ===== impl Lease =====
@@ -206,6 +213,9 @@ impl fmt::Display for TokenError {
             TokenErrorKind::Panicked => "the token fetch has panicked",
             TokenErrorKind::Aborted => "the token fetch ended with its runtime",
             TokenErrorKind::NoRuntime => "a token fetch needs a tokio runtime",
+            TokenErrorKind::Store => "the store of shared tokens did not answer",
+            TokenErrorKind::Busy => "another process is renewing the token",
+            TokenErrorKind::Unsaved => "the renewed token could not be stored",
         })?;
         self.status.map_or(Ok(()), |status| write!(f, " (status {})", status.as_u16()))
     }
