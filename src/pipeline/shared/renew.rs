@@ -43,6 +43,15 @@ pub(super) struct Unsaved {
     version: LeaseVersion,
 }
 
+/// What has become of an earlier renewal whose token could not be stored.
+enum Earlier {
+    Nothing,
+    /// It is stored now.
+    Saved(SharedToken),
+    /// It still is not, and this, or what came after it, is to be used all the same.
+    Alone(SharedToken),
+}
+
 /// One renewal.
 struct Renewing<'a, E> {
     inner: &'a Inner,
@@ -121,10 +130,10 @@ where
     F: Future<Output = Result<AccessToken, ExchangeError>> + Send,
 {
     async fn run(mut self) -> Result<SharedToken, TokenError> {
-        if let Some(saved) = self.save_unsaved().await?
-            && self.accepts(&saved)
-        {
-            return Ok(saved);
+        match self.save_unsaved().await? {
+            Earlier::Alone(token) => return Ok(token),
+            Earlier::Saved(saved) if self.accepts(&saved) => return Ok(saved),
+            Earlier::Saved(_) | Earlier::Nothing => {}
         }
         let mut taker = Taker::new(self.inner, self.key).map_err(store_error)?;
         let mut hold = loop {
@@ -156,14 +165,14 @@ where
 
     /// What this process could not store earlier comes first: until it is stored, the others read a refresh token
     /// that is spent.
-    async fn save_unsaved(&mut self) -> Result<Option<SharedToken>, TokenError> {
-        let Some(mut unsaved) = self.inner.unsaved(self.key) else { return Ok(None) };
+    async fn save_unsaved(&mut self) -> Result<Earlier, TokenError> {
+        let Some(mut unsaved) = self.inner.unsaved(self.key) else { return Ok(Earlier::Nothing) };
         let error = loop {
             let Unsaved { token, expect, version } = &unsaved;
             match self.inner.put_as(self.key, token, *expect, *version).await {
                 Ok(Put::Done(saved)) => {
                     self.inner.forget_unsaved(self.key);
-                    return Ok(Some(saved));
+                    return Ok(Earlier::Saved(saved));
                 }
                 Ok(Put::Changed) => {}
                 Err(error) => break store_error(error),
@@ -172,7 +181,7 @@ where
                 Ok(Look::Found(found)) if found.version == Some(*version) => {
                     // The answer to an earlier attempt was lost, not the write.
                     self.inner.forget_unsaved(self.key);
-                    return Ok(Some(found));
+                    return Ok(Earlier::Saved(found));
                 }
                 Ok(Look::Found(_)) => {
                     tracing::error!(
@@ -180,7 +189,7 @@ where
                         "a rotated token gives way to one stored by another"
                     );
                     self.inner.forget_unsaved(self.key);
-                    return Ok(None);
+                    return Ok(Earlier::Nothing);
                 }
                 Ok(look) => unsaved.expect = look.expect(),
                 Err(error) => break error,
@@ -190,12 +199,12 @@ where
             return Err(TokenError::new(TokenErrorKind::Unsaved).with_source(error));
         }
         if self.is_usable_alone(&unsaved.token) {
-            return Ok(Some(unsaved.token));
+            return Ok(Earlier::Alone(unsaved.token));
         }
         let refresh = unsaved.token.token().refresh().cloned();
         unsaved.token = self.exchange_alone(refresh).await?;
         self.inner.note_unsaved(self.key, unsaved.clone());
-        Ok(Some(unsaved.token))
+        Ok(Earlier::Alone(unsaved.token))
     }
 
     async fn under_lock(&mut self, hold: &mut Hold<'_>) -> Result<SharedToken, TokenError> {

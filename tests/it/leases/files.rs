@@ -44,6 +44,11 @@ impl Folder {
         found
     }
 
+    /// The bytes of every file.
+    pub(crate) fn contents(&self) -> Vec<u8> {
+        self.files().iter().flat_map(|file| fs::read(file).unwrap()).collect()
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         let fits = |path: &PathBuf| path.extension().is_some_and(|found| found == extension);
         self.files().into_iter().find(fits).expect("there is one")

@@ -1,10 +1,14 @@
 //! Tokens that several processes share: every store keeps the same contract, and what is special to each.
 
 mod conformance;
+mod endpoint;
+mod faulty;
 mod files;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod renewal;
+mod seals;
 
 /// Runs every function of the contract on a store, as one test each.
 macro_rules! conforms {
