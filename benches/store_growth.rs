@@ -139,7 +139,7 @@ fn grows(name: &str, small: &mut Population, large: &mut Population, work: Work,
 
 /// Verifications a second by one thread and by two, each with tokens of its own. The one is a thread like the two:
 /// the allocator treats the first thread of a process differently.
-fn scales(population: &mut Population) {
+fn scales(population: &Population) {
     let mut halves = [0, 1].map(|number| Population {
         tokens: population.tokens.clone(),
         headers: population.headers.iter().skip(number).step_by(2).cloned().collect(),
@@ -179,5 +179,5 @@ fn main() {
     grows("verify", &mut small, &mut large, Population::verify, CALLS);
     grows("refresh", &mut small, &mut large, Population::refresh, CALLS / 4);
     grows("revoke", &mut small, &mut large, Population::revoke, CALLS / 4);
-    scales(&mut large);
+    scales(&large);
 }

@@ -22,7 +22,7 @@ const TEXT_PREFIX: &str = "pk1_";
 
 /// The random name of a [`Key`]; no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId(u32);
+pub struct KeyId([u8; 4]);
 
 /// Thirty-two random bytes and their name.
 #[derive(Clone)]
@@ -57,6 +57,20 @@ pub enum KeyError {
     NotRandom,
 }
 
+// ===== impl KeyId =====
+
+impl KeyId {
+    /// The name with these bytes.
+    pub const fn from_bytes(bytes: [u8; 4]) -> Self {
+        Self(bytes)
+    }
+
+    /// The four bytes of the name.
+    pub const fn as_bytes(&self) -> &[u8; 4] {
+        &self.0
+    }
+}
+
 // ===== impl Key =====
 
 impl Key {
@@ -65,7 +79,7 @@ impl Key {
     /// # Errors
     /// [`RandomError`] if the operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
-        let id = KeyId(u32::from_be_bytes(*random::bytes::<4>()?));
+        let id = KeyId(*random::bytes::<4>()?);
         Ok(Self { id, bytes: random::bytes()? })
     }
 
@@ -92,13 +106,13 @@ impl Key {
         if seen.iter().filter(|seen| **seen).count() < 16 {
             return Err(KeyError::NotRandom);
         }
-        Ok(Self { id: KeyId(u32::from_be_bytes(*id)), bytes: Zeroizing::new(bytes) })
+        Ok(Self { id: KeyId(*id), bytes: Zeroizing::new(bytes) })
     }
 
     /// The key as text, for a secret store.
     pub fn to_text(&self) -> Secret {
         let mut body = Zeroizing::new(Vec::with_capacity(40));
-        body.extend_from_slice(&self.id.0.to_be_bytes());
+        body.extend_from_slice(&self.id.0);
         body.extend_from_slice(self.bytes.as_slice());
         let check = crc32fast::hash(&body);
         body.extend_from_slice(&check.to_be_bytes());

@@ -24,6 +24,8 @@ pub mod redact;
 pub mod redirect;
 mod retry_after;
 pub mod scope;
+#[cfg(feature = "seal")]
+mod seal;
 pub mod secret;
 pub mod settings;
 pub mod text;
@@ -53,11 +55,14 @@ pub mod flow;
 pub mod inbound;
 pub mod outbound;
 
-// Level 5: hosts. Private: their names are those of the crates they adapt to.
+// Level 5: hosts and engines. Private: their names are those of what they adapt to.
 #[cfg(feature = "axum")]
 mod axum;
+mod file;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub mod docs;
 
@@ -65,6 +70,9 @@ pub mod docs;
 pub use self::axum::Require;
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisLeases, RedisLeasesBuilder};
+pub use file::FileLeases;
 pub use identity::Auth;
 pub use inbound::AuthLayer;
 pub use outbound::TokenInjectLayer;

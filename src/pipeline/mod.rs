@@ -159,6 +159,7 @@ mod life;
 mod parts;
 mod provider;
 mod renewal;
+mod shared;
 mod slot;
 mod token;
 mod token_pipeline;
@@ -174,5 +175,6 @@ pub use fetchers::{
 };
 pub use life::Lifetime;
 pub use provider::PipelineProvider;
+pub use shared::{ExchangeError, SharedLeases, SharedLeasesBuilder, SharedToken, Want};
 pub use token::AccessToken;
 pub use token_pipeline::TokenPipeline;

@@ -56,6 +56,13 @@ pub enum TokenErrorKind {
     Stopped,
     /// The provider has no token for this request.
     Absent,
+    /// The store that the token is shared through did not answer, and the token cannot be had without it. Ask
+    /// again.
+    Store,
+    /// Another process is renewing the token, and nothing has come of it in time. Ask again.
+    Busy,
+    /// A refresh token was redeemed, and its successor could not be stored. Ask again: it is stored then.
+    Unsaved,
 }
 
 // ===== impl TokenError =====
@@ -160,6 +167,9 @@ impl fmt::Display for TokenError {
             TokenErrorKind::NoRuntime => "a token fetch needs a tokio runtime",
             TokenErrorKind::Stopped => "no token is fetched after a shutdown",
             TokenErrorKind::Absent => "there is no token for this request",
+            TokenErrorKind::Store => "the store of shared tokens did not answer",
+            TokenErrorKind::Busy => "another process is renewing the token",
+            TokenErrorKind::Unsaved => "the renewed token could not be stored",
         })?;
         match (self.status, self.code) {
             (Some(status), Some(code)) => write!(f, " (status {}, {code})", status.as_u16()),

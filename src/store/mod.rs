@@ -1,4 +1,4 @@
-//! Where logins and counters rest: the ports, the records, and the stores in memory.
+//! Where logins, counters and shared tokens rest: the ports, the records, and the stores in memory.
 //!
 //! 1. Every change is one atomic step that names the columns it writes and the state it expects: `rotate`
 //!    changes a record only where the generation is still the one that was read and nothing was revoked. There
@@ -9,7 +9,8 @@
 //! 4. Every subject has an epoch, random at first, written with the first login and raised by `revoke_subject`.
 //!    A login whose epoch is not the subject's is dead, and so is one whose subject has none.
 //! 5. A counter is one number, and counting is one step: the store judges and writes at once ([`Limit::step`]).
-//! 6. A store that cannot answer says so; it never answers "no such record" instead.
+//! 6. A shared token is replaced by whoever names the version that is there, and renewed by whoever holds its lock.
+//! 7. A store that cannot answer says so; it never answers "no such record" instead.
 
 mod change;
 mod counter;
@@ -18,8 +19,11 @@ mod digest;
 mod error;
 mod extras;
 mod json;
+mod lease;
+mod lease_store;
 mod memory;
 mod memory_counters;
+mod memory_leases;
 mod record;
 mod revocation;
 mod token_store;
@@ -32,8 +36,14 @@ pub use counter_store::CounterStore;
 pub use digest::{Digest, HashAlgorithm};
 pub use error::{StoreError, StoreErrorKind};
 pub use json::{CONTEXT_MAX, Context, DATA_MAX, Data, JsonError};
+pub use lease::{
+    Expect, FoundLease, LeaseKey, LeaseLock, LeaseNamespace, LeaseRecord, LeaseVersion, LeaseWrite,
+    LockOwner, LockState,
+};
+pub use lease_store::LeaseStore;
 pub use memory::MemoryStore;
 pub use memory_counters::MemoryCounters;
+pub use memory_leases::MemoryLeases;
 pub use record::{Epoch, LoginRecord};
 pub use revocation::Revocation;
 pub use token_store::{Found, TokenStore};

@@ -33,6 +33,7 @@ const LEVELS: [&[&str]; 6] = [
         "redirect",
         "retry_after",
         "scope",
+        "seal",
         "secret",
         "settings",
         "text",
@@ -51,7 +52,7 @@ const LEVELS: [&[&str]; 6] = [
     ],
     &["flow"],
     &["inbound", "outbound"],
-    &["axum", "metrics"],
+    &["axum", "file", "metrics", "redis"],
 ];
 
 /// What may be used beside the rule: words use words.

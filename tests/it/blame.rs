@@ -62,10 +62,7 @@ fn at_hand(provider: &PipelineProvider) -> Option<String> {
     }
 }
 
-async fn newer(
-    provider: &PipelineProvider,
-    rejected: &Arc<Lease>,
-) -> Result<Option<Arc<Lease>>, TokenError> {
+async fn newer(provider: &PipelineProvider, rejected: &Arc<Lease>) -> Result<Option<Arc<Lease>>, TokenError> {
     provider.newer_than(rejected).wait().await
 }
 
@@ -293,7 +290,8 @@ async fn r206_a_failed_renewal_is_remembered_as_one() {
 /// Also while the next one is being fetched already.
 #[tokio::test(start_paused = true)]
 async fn r117_a_refused_token_is_not_handed_out_while_a_renewal_is_under_way() {
-    let idp = Idp::new(|_, number| Reply::After(secs(u64::from(number > 1) * 5), token(&format!("t{number}"))));
+    let idp =
+        Idp::new(|_, number| Reply::After(secs(u64::from(number > 1) * 5), token(&format!("t{number}"))));
     let provider = idp.pipeline().step(step("only")).build().unwrap().provider();
     let lease = provider.leased().await.unwrap();
     tokio::time::advance(secs(2640)).await;

@@ -1,0 +1,149 @@
+//! The one connection, and what its errors come to.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
+    ScriptInvocation, aio::MultiplexedConnection,
+};
+use tokio::{runtime::Handle, sync::OnceCell, time};
+
+use crate::{
+    secret::Secret,
+    store::{StoreError, StoreErrorKind},
+};
+
+/// A connection to one server that is made when it is needed, and again when it broke.
+///
+/// The client's own manager of connections tries for seconds before it reports that a server is down, keeps a
+/// connection on which nothing is answered, and needs a runtime to be made; a token's fetch shall not wait for that.
+pub(super) struct Link {
+    client: Client,
+    config: AsyncConnectionConfig,
+    connect: Duration,
+    /// The cell is replaced with the connection: who asks while one is made waits for the same.
+    current: ArcSwap<OnceCell<MultiplexedConnection>>,
+}
+
+/// What the server is asked to do in one step.
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// These commands, one after the other.
+    Commands(&'a Pipeline),
+    /// This script.
+    Script(&'a ScriptInvocation<'a>),
+}
+
+/// Whether a step that failed with its connection may be taken again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Twice is the same as once.
+    Harmless,
+    /// The second time would be judged by what the first has done.
+    Never,
+}
+
+/// Why the server did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failure {
+    /// There is no connection, or it broke.
+    Connection,
+    /// No answer in time.
+    Timeout,
+    /// The server's own error; only its code, the text behind it may quote what was sent.
+    Refused(String),
+    /// An answer to something else.
+    Answer,
+}
+
+// ===== impl Link =====
+
+impl Link {
+    /// `None` if the address is none. The reason would quote it.
+    pub(super) fn new(url: &Secret, connect: Duration, response: Duration) -> Option<Self> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(connect))
+            .set_response_timeout(Some(response));
+        let client = Client::open(url.expose()).ok()?;
+        Some(Self { client, config, connect, current: ArcSwap::from_pointee(OnceCell::new()) })
+    }
+
+    /// Takes a step on the connection. One that broke while nobody used it, as with a server that was started
+    /// anew, costs no error if the step may be taken again.
+    pub(super) async fn ask<T: FromRedisValue>(&self, step: Step<'_>, again: Again) -> Result<T, StoreError> {
+        // The client panics where there is none.
+        Handle::try_current().map_err(StoreError::unavailable)?;
+        loop {
+            let cell = self.current.load_full();
+            let used_before = cell.initialized();
+            let connect = || self.client.get_multiplexed_async_connection_with_config(&self.config);
+            // Who waits for another's attempt, which fails, makes one of its own; together they take no longer.
+            let connection = time::timeout(self.connect, cell.get_or_try_init(connect))
+                .await
+                .map_err(|_elapsed| StoreError::unavailable(Failure::Timeout))?
+                .map_err(|error| unavailable(&error))?;
+            let error = match step.take(connection.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if is_lost(&error) {
+                self.current.compare_and_swap(&cell, Arc::new(OnceCell::new()));
+                if used_before && again == Again::Harmless && !error.is_timeout() {
+                    continue;
+                }
+            }
+            return Err(unavailable(&error));
+        }
+    }
+}
+
+/// Nothing more is to be expected of the connection. A late answer would be dropped, and one that never comes may
+/// mean a connection of which the other side knows nothing.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error()
+}
+
+fn unavailable(error: &RedisError) -> StoreError {
+    let failure = match error.kind() {
+        _ if error.is_timeout() => Failure::Timeout,
+        _ if is_lost(error) => Failure::Connection,
+        ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
+            // `maxmemory` is reached and nothing may be evicted.
+            Some("OOM") => return StoreError::new(StoreErrorKind::Full),
+            code => Failure::Refused(code.filter(|code| is_code(code)).unwrap_or("ERR").to_owned()),
+        },
+        _ => Failure::Answer,
+    };
+    StoreError::unavailable(failure)
+}
+
+fn is_code(text: &str) -> bool {
+    text.len() <= 24 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+// ===== impl Step =====
+
+impl Step<'_> {
+    async fn take<T: FromRedisValue>(self, mut connection: MultiplexedConnection) -> RedisResult<T> {
+        match self {
+            Self::Commands(commands) => commands.query_async(&mut connection).await,
+            Self::Script(script) => script.invoke_async(&mut connection).await,
+        }
+    }
+}
+
+// ===== impl Failure =====
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection => f.write_str("no connection to the server"),
+            Self::Timeout => f.write_str("the server did not answer in time"),
+            Self::Refused(code) => write!(f, "the server refused ({code})"),
+            Self::Answer => f.write_str("the server's answer was not understood"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
