@@ -107,10 +107,8 @@ impl Index {
             self.by_end.remove(&EndKey::new(before, old.id));
             self.by_end.insert(EndKey::new(after, new.id));
         }
-        // What is revoked stays revoked, since then.
-        if old.revoked.is_none() {
-            self.revoked.extend(EndKey::of_revoked(new));
-        }
+        // What is revoked stays revoked, since then: at most the same key again.
+        self.revoked.extend(EndKey::of_revoked(new));
     }
 
     /// The login that ended first, if it had ended by then.

@@ -3,8 +3,9 @@ use std::time::Duration;
 use super::*;
 use crate::{
     clock::ManualClock,
+    credential::Channel,
     event::RevokeReason,
-    token::{IssueErrorKind, IssueOptions, TokenPolicy, TokenService},
+    token::{IssueErrorKind, IssueOptions, RefreshRequest, TokenPolicy, TokenService},
 };
 
 fn service(capacity: usize) -> (MemoryStore, ManualClock, TokenService) {
@@ -285,6 +286,23 @@ async fn a_pair_is_first_used_once() {
     assert_eq!(found().await.confirmed_at, time.now());
 }
 
+#[tokio::test]
+async fn a_login_whose_end_has_moved_is_purged_after_the_new_end_and_not_before() {
+    let (store, time, _tokens) = service(10);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let policy = TokenPolicy::builder().absolute(Some(30 * day)).build().unwrap();
+    let tokens = TokenService::new(store.clone(), policy).clock(time.clock());
+    let issued = tokens.issue_for_header(Subject::local("a"), IssueOptions::default()).await.unwrap();
+    time.advance(5 * day);
+    let request = RefreshRequest::new(issued.refresh().unwrap().expose(), Channel::Header);
+    tokens.refresh(request).await.unwrap();
+    time.advance(7 * day - Duration::from_millis(1));
+    assert_eq!(purge(&store, time.now()).await, 0);
+    time.advance(Duration::from_millis(1));
+    assert_eq!(purge(&store, time.now()).await, 1);
+    assert!(store.lock().is_empty());
+}
+
 /// Whether they ran out or were revoked, before their time or after it.
 #[tokio::test]
 async fn what_ended_first_is_purged_first() {
@@ -306,4 +324,16 @@ async fn what_ended_first_is_purged_first() {
         assert_eq!(store.purge(&Purge::new(None, time.now(), 1)).await.unwrap(), [id]);
     }
     assert!(store.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_login_that_is_added_revoked_can_be_purged_at_once() {
+    let (store, time, tokens) = service(10);
+    let id = login(&tokens, "a").await.unwrap();
+    tokens.revoke(&id).await.unwrap();
+    let record = LoginRecord::clone(&store.find(&id).wait().await.unwrap().unwrap().record);
+    let other = MemoryStore::new();
+    other.insert(record, Insertion::new(Epoch::from_number(1), time.now())).await.unwrap();
+    assert_eq!(purge(&other, time.now()).await, 1);
+    assert!(other.lock().is_empty());
 }
