@@ -159,6 +159,7 @@ mod life;
 mod parts;
 mod provider;
 mod renewal;
+mod signal;
 mod slot;
 mod token;
 mod token_pipeline;

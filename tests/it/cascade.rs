@@ -49,11 +49,9 @@ fn since(idp: &Idp, before: usize) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn r107_invalidation_refetches_the_step_and_what_builds_on_it() {
-    for (dropped, expected) in [
-        ("user", vec!["user"]),
-        ("app", vec!["app", "user"]),
-        ("device", vec!["device", "app", "user"]),
-    ] {
+    for (dropped, expected) in
+        [("user", vec!["user"]), ("app", vec!["app", "user"]), ("device", vec!["device", "app", "user"])]
+    {
         for through_provider in [false, true] {
             let idp = Idp::counting();
             let pipeline = chain(&idp).build().unwrap();
@@ -118,7 +116,9 @@ async fn r107_invalidation_reaches_clients_and_every_provider() {
         async { Ok::<_, Infallible>(Response::new(Body::default())) }
     });
     let layer = TokenInjectLayer::new(pipeline.provider()).allow_origin("https://api.test").build().unwrap();
-    let send = || layer.layer(inner.clone()).oneshot(Request::get("https://api.test/").body(Body::default()).unwrap());
+    let send = || {
+        layer.layer(inner.clone()).oneshot(Request::get("https://api.test/").body(Body::default()).unwrap())
+    };
     send().await.unwrap();
     pipeline.provider().invalidate("user").unwrap();
     send().await.unwrap();
@@ -305,7 +305,10 @@ async fn r113_a_renewal_that_fails_leaves_the_old_token() {
         assert_eq!(idp.names().len(), 3 + calls);
         assert_eq!(at_hand(&pipeline.provider()).unwrap(), "Bearer user-1");
         pipeline.force_refresh().await.unwrap();
-        assert_eq!(at_hand(&pipeline.provider()).unwrap(), format!("Bearer user-{}", if calls == 3 { 3 } else { 2 }));
+        assert_eq!(
+            at_hand(&pipeline.provider()).unwrap(),
+            format!("Bearer user-{}", if calls == 3 { 3 } else { 2 })
+        );
     }
 }
 

@@ -103,7 +103,11 @@ async fn r206_threads_that_lease_reject_drop_and_renew_never_see_an_old_token() 
                         let before = now();
                         pipeline.invalidate("device").unwrap();
                         let Some(lease) = lease(&provider).await else { continue };
-                        assert!(ticks(&lease).iter().all(|tick| *tick > before), "{:?} {before}", ticks(&lease));
+                        assert!(
+                            ticks(&lease).iter().all(|tick| *tick > before),
+                            "{:?} {before}",
+                            ticks(&lease)
+                        );
                     }
                     1 => {
                         let before = now();
@@ -120,7 +124,8 @@ async fn r206_threads_that_lease_reject_drop_and_renew_never_see_an_old_token() 
                     3 if round % 4 == 0 => {
                         let before = now();
                         let Ok(token) = pipeline.force_refresh().await else { continue };
-                        let ticks = token.value().expose().split('.').map(|tick| tick.parse::<u64>().unwrap());
+                        let ticks =
+                            token.value().expose().split('.').map(|tick| tick.parse::<u64>().unwrap());
                         assert!(ticks.into_iter().all(|tick| tick > before));
                     }
                     4 | 5 => {

@@ -49,7 +49,11 @@ async fn r112_a_refresh_token_is_used_where_there_is_one_and_kept_where_none_com
     assert_eq!(provider.token().await.unwrap().value().expose(), "t1");
     assert_eq!(provider.refresh().await.unwrap().value().expose(), "t2");
     let third = provider.refresh().await.unwrap();
-    assert_eq!((third.value().expose(), third.refresh().unwrap().expose()), ("t3", "r2"), "the old one is kept");
+    assert_eq!(
+        (third.value().expose(), third.refresh().unwrap().expose()),
+        ("t3", "r2"),
+        "the old one is kept"
+    );
     provider.refresh().await.unwrap();
     assert_eq!(grants(&idp), ["password", "r1", "r2", "r2"]);
 }
@@ -157,7 +161,8 @@ async fn r112_refresh_and_fetch_share_one_deadline() {
 #[tokio::test(start_paused = true)]
 async fn r112_a_step_that_cannot_use_refresh_tokens_is_fetched() {
     let idp = Idp::new(|_, number| answer(number, Some("r")));
-    let provider = idp.pipeline().step(step("user").form([("grant_type", "own")])).build().unwrap().provider();
+    let provider =
+        idp.pipeline().step(step("user").form([("grant_type", "own")])).build().unwrap().provider();
     provider.token().await.unwrap();
     assert_eq!(provider.refresh().await.unwrap().value().expose(), "t2");
     assert_eq!(grants(&idp), ["own", "own"]);

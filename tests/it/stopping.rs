@@ -61,7 +61,10 @@ impl Slow {
         tokio::time::sleep(after).await;
         on_the_way.arrived = true;
         let number = self.log.done.fetch_add(1, Ordering::SeqCst) + 1;
-        AccessToken::new(format!("t{number}")).unwrap().with_lifetime(secs(3600)).with_refresh(Secret::new("r"))
+        AccessToken::new(format!("t{number}"))
+            .unwrap()
+            .with_lifetime(secs(3600))
+            .with_refresh(Secret::new("r"))
     }
 }
 

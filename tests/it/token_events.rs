@@ -67,10 +67,7 @@ async fn r111_a_recorder_is_told_what_becomes_of_tokens() {
     );
     let (one, two) = (tokio::spawn(provider.leased()), tokio::spawn(provider.leased()));
     let (lease, _) = (one.await.unwrap().unwrap(), two.await.unwrap().unwrap());
-    assert_eq!(
-        lines.take(),
-        ["user 2 by fetch in 2 s for 3600 s", "test lease miss", "test lease wait"]
-    );
+    assert_eq!(lines.take(), ["user 2 by fetch in 2 s for 3600 s", "test lease miss", "test lease wait"]);
     provider.leased().await.unwrap();
     assert!(lines.take().is_empty(), "a hit is told to those only who want it");
     tokio::time::advance(secs(2640)).await;
@@ -127,17 +124,16 @@ async fn r111_hooks_hold_no_lock_and_their_panics_change_nothing() {
     let called = Arc::new(Mutex::new(Vec::new()));
     let provider_cell = Arc::new(std::sync::OnceLock::<portcullis::pipeline::PipelineProvider>::new());
     let (log, cell) = (Arc::clone(&called), Arc::clone(&provider_cell));
-    let builder = idp
-        .pipeline()
-        .step(step("only"))
-        .on_event(|_| panic!("the first hook's own fault"))
-        .on_event(move |event| {
-            if let Some(provider) = cell.get() {
-                let _ = provider.invalidate("nobody");
-                drop(provider.lease(&portcullis::provider::Ask::new(&http::Extensions::new())));
-            }
-            log.lock().unwrap().push(format!("{event:?}").split([' ', '{']).next().unwrap().to_owned());
-        });
+    let builder =
+        idp.pipeline().step(step("only")).on_event(|_| panic!("the first hook's own fault")).on_event(
+            move |event| {
+                if let Some(provider) = cell.get() {
+                    let _ = provider.invalidate("nobody");
+                    drop(provider.lease(&portcullis::provider::Ask::new(&http::Extensions::new())));
+                }
+                log.lock().unwrap().push(format!("{event:?}").split([' ', '{']).next().unwrap().to_owned());
+            },
+        );
     let provider = builder.build().unwrap().provider();
     provider_cell.set(provider.clone()).unwrap();
     let lease = provider.leased().await.unwrap();
