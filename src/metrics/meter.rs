@@ -41,6 +41,15 @@ const OTHERS: &str = "portcullis_events_total";
 /// | `portcullis_events_dropped_total` | | events that a slow observer was not told of |
 /// | `portcullis_events_total` | `name` | each other event: trouble with store or keys, new devices |
 ///
+/// As a [`Recorder`](crate::provider::Recorder) of a pipeline it also counts
+///
+/// | metric | labels | counts |
+/// |---|---|---|
+/// | `portcullis_token_leases_total` | `pipeline`; `outcome`: `stale`, `wait`, `miss`, `error` | requests for a token that was not simply fresh and at hand |
+/// | `portcullis_token_fetches_total` | `pipeline`, `step`; `outcome`: `fetch`, `refresh`, `error` | exchanges with token endpoints |
+/// | `portcullis_token_fetch_seconds` | `pipeline`, `step` | histogram: how long they took |
+/// | `portcullis_token_rejections_total` | `pipeline`, `step`; `by`: `api`, `step` | tokens that were refused, by the API or by the endpoint of a later step |
+///
 /// No label holds an id, a subject or an address, so the number of series does not grow with traffic.
 ///
 /// ```
@@ -77,6 +86,7 @@ impl Metrics {
         describe_counter!(SESSIONS, "What became of sessions.");
         describe_counter!(DROPPED, "Events that a slow observer was not told of.");
         describe_counter!(OTHERS, "Other events, by name.");
+        super::tokens::describe();
         Self
     }
 }

@@ -203,3 +203,45 @@ fn r212_a_success_is_counted_without_an_allocation() {
         assert_eq!(allocation_counter::measure(|| metrics.count(&event)).count_total, 0);
     }
 }
+
+#[test]
+fn r212_what_becomes_of_outgoing_tokens_is_counted_by_pipeline_and_step() {
+    use crate::provider::{
+        FetchKind, LeaseOutcome, Recorder, RejectedBy, TokenError, TokenErrorKind, TokenEvent,
+    };
+
+    let (pipeline, step, took) = ("crm", "user", Duration::from_millis(250));
+    let fetched = |kind| TokenEvent::Fetched { pipeline, step, generation: 7, kind, took, life: took };
+    let error = TokenError::new(TokenErrorKind::Timeout);
+    let page = Page::default();
+    with_local_recorder(&page, || {
+        let metrics = Metrics::new();
+        for outcome in [LeaseOutcome::Stale, LeaseOutcome::Waited, LeaseOutcome::Waited, LeaseOutcome::Failed]
+        {
+            metrics.record(&TokenEvent::Leased { pipeline, outcome });
+        }
+        metrics.record(&fetched(FetchKind::Fetch));
+        metrics.record(&fetched(FetchKind::Refresh));
+        metrics.record(&TokenEvent::Failed { pipeline, step, error: &error, took });
+        metrics.record(&TokenEvent::Rejected { pipeline, step, generation: 7, by: RejectedBy::Api });
+        assert!(!metrics.wants_hits());
+    });
+    assert_eq!(
+        page.lines(),
+        [
+            "portcullis_token_fetches_total{pipeline=crm,step=user,outcome=error} 1",
+            "portcullis_token_fetches_total{pipeline=crm,step=user,outcome=fetch} 1",
+            "portcullis_token_fetches_total{pipeline=crm,step=user,outcome=refresh} 1",
+            "portcullis_token_leases_total{pipeline=crm,outcome=error} 1",
+            "portcullis_token_leases_total{pipeline=crm,outcome=stale} 1",
+            "portcullis_token_leases_total{pipeline=crm,outcome=wait} 2",
+            "portcullis_token_rejections_total{pipeline=crm,step=user,by=api} 1",
+            "portcullis_token_fetch_seconds{pipeline=crm,step=user} [0.25, 0.25, 0.25]",
+        ]
+    );
+    let described = page.described.lock().unwrap();
+    for line in page.lines() {
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(described.iter().any(|described| described == name), "{name}");
+    }
+}

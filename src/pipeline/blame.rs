@@ -50,16 +50,19 @@ impl Parts {
         let Some(held) = current.as_ref().filter(|held| held.generation() == rejected.generation()) else {
             return true;
         };
+        let now = self.clock.monotonic();
+        // It was refused, dropped or has ended before: it is replaced anyhow, and what was fetched for that, perhaps
+        // new earlier tokens, must not be lost to a late report.
+        if !self.is_fresh(step, held, now) {
+            return true;
+        }
         let renewed_in_vain = held.for_rejected.filter(|_| !held.lease.was_accepted());
-        let young = self.clock.monotonic().since(held.received) < self.rejection_cooldown;
+        let young = now.since(held.received) < self.rejection_cooldown;
         if renewed_in_vain.is_some() && young {
             held.doubt();
             return control.flight.is_some();
         }
-        // Once for each token: what was fetched for it since then must not be lost to a late report.
-        if !held.reject() {
-            return true;
-        }
+        held.reject();
         let level = renewed_in_vain.filter(|_| held.is_doubted()).map_or(0, |level| level.saturating_add(1));
         control.rejected = Some(level);
         drop(control);
@@ -78,8 +81,9 @@ impl Parts {
     fn reject_root(&self, step: usize) {
         let slot = &self.steps[step].slot;
         let mut control = slot.control();
-        if slot.load().as_ref().is_some_and(|held| held.reject()) {
-            control.rejected = Some(0);
+        if let Some(held) = &*slot.load() {
+            held.reject();
+            control.rejected.get_or_insert(0);
         }
     }
 

@@ -14,7 +14,8 @@ use super::{
     land::Landing,
     parts::Parts,
     renewal::Renewal,
-    slot::{Control, Flight, Flying, Held, Landed},
+    signal::{Signal, Wait},
+    slot::{Control, Flying, Held, Landed},
 };
 use crate::{
     clock::Monotonic,
@@ -59,7 +60,7 @@ enum Boarding {
 
 struct Ticket {
     number: u64,
-    flight: Flight,
+    wait: Wait<Landed>,
     /// The flight may bring what is wanted. Otherwise it has to be over first.
     fits: bool,
     /// It is driven by another runtime, which may stand still.
@@ -90,17 +91,17 @@ impl Parts {
                 Boarding::Landed(landed) => return Some(Ride { landed, began: false }),
                 Boarding::Flight(ticket) => ticket,
             };
-            let landed = self.wait(step, &ticket).await;
-            if !ticket.fits {
+            let Ticket { number, wait, fits, foreign, began } = ticket;
+            // If the runtime of the flight stands still, so does this one, unless it is another. Ten thousand who
+            // wait need no timers.
+            let landed = if foreign { Box::pin(self.wait(step, number, wait)).await } else { wait.await };
+            if !fits {
                 continue;
             }
             match landed {
                 // Its runtime has ended; this one has not.
-                Err(error) if error.kind() == TokenErrorKind::Aborted && !aborted => {
-                    self.abandon(step, ticket.number);
-                    aborted = true;
-                }
-                landed => return Some(Ride { landed, began: ticket.began }),
+                Err(error) if error.kind() == TokenErrorKind::Aborted && !aborted => aborted = true,
+                landed => return Some(Ride { landed, began }),
             }
         }
     }
@@ -121,15 +122,10 @@ impl Parts {
         }
     }
 
-    /// Waits for a flight, as long as it can take.
-    async fn wait(&self, step: usize, ticket: &Ticket) -> Landed {
-        let flight = ticket.flight.clone();
-        if !ticket.foreign {
-            // If its runtime stands still, so does this one. Ten thousand who wait need no timers.
-            return flight.await;
-        }
-        time::timeout(self.patience(step).saturating_add(SLACK), flight).await.unwrap_or_else(|_elapsed| {
-            self.abandon(step, ticket.number);
+    /// Waits for a flight on another runtime, as long as it can take.
+    async fn wait(&self, step: usize, number: u64, wait: Wait<Landed>) -> Landed {
+        time::timeout(self.patience(step).saturating_add(SLACK), wait).await.unwrap_or_else(|_elapsed| {
+            self.abandon(step, number);
             Err(self.error(step, TokenErrorKind::Timeout))
         })
     }
@@ -172,7 +168,7 @@ impl Parts {
         if let Some(flying) = &control.flight {
             return Boarding::Flight(Ticket {
                 number: flying.number,
-                flight: flying.flight.clone(),
+                wait: flying.signal.wait(),
                 fits: want.fits(step, flying),
                 foreign: flying.runtime != runtime.id(),
                 began: false,
@@ -186,8 +182,8 @@ impl Parts {
             Want::Part(renewal) => Some(Arc::clone(renewal)),
             Want::Fresh | Want::Lasting | Want::Newer(_) => None,
         };
-        let (number, flight) = self.start(&runtime, step, &mut control, renewal);
-        Boarding::Flight(Ticket { number, flight, fits: true, foreign: false, began: true })
+        let (number, signal) = self.start(&runtime, step, &mut control, renewal);
+        Boarding::Flight(Ticket { number, wait: signal.wait(), fits: true, foreign: false, began: true })
     }
 
     /// Called under the lock.
@@ -197,7 +193,7 @@ impl Parts {
         step: usize,
         control: &mut Control,
         renewal: Option<Arc<Renewal>>,
-    ) -> (u64, Flight) {
+    ) -> (u64, Arc<Signal<Landed>>) {
         let number = self.steps[step].slot.next_generation();
         let name = &*self.steps[step].name;
         // It outlives the request that began it, so it is no part of that one's span.
@@ -209,8 +205,8 @@ impl Parts {
             generation = number
         );
         span.follows_from(tracing::Span::current());
-        let (aborted, panicked) =
-            (self.error(step, TokenErrorKind::Aborted), self.error(step, TokenErrorKind::Panicked));
+        // Sent where the task is dropped: with its runtime, or because it was stopped.
+        let (signal, sender) = Signal::new(Err(self.error(step, TokenErrorKind::Aborted)));
         let (parts, its_renewal) = (Arc::clone(self), renewal.clone());
         let fly = async move {
             let landing = Landing::new(Arc::clone(&parts), step, number);
@@ -218,30 +214,24 @@ impl Parts {
             let run = AssertUnwindSafe(async {
                 time::timeout(limit, parts.fly(&landing, its_renewal.as_ref())).await
             });
-            match run.catch_unwind().await {
+            let landed = match run.catch_unwind().await {
                 Ok(Ok(Ok(held))) => Ok(held),
                 Ok(Ok(Err(error))) => Err(landing.fail(error)),
                 Ok(Err(_elapsed)) => Err(landing.fail(TokenError::new(TokenErrorKind::Timeout))),
-                Err(_panic) => Err(landing.fail(panicked)),
-            }
+                Err(_panic) => Err(landing.fail(TokenError::new(TokenErrorKind::Panicked))),
+            };
+            drop(landing);
+            sender.send(landed);
         };
-        let task = runtime.spawn(fly.instrument(span));
-        let abort = task.abort_handle();
-        let flight: Flight = task.map(|landed| landed.unwrap_or(Err(aborted))).boxed().shared();
-        control.flight = Some(Flying {
-            number,
-            flight: flight.clone(),
-            task: abort,
-            runtime: runtime.id(),
-            renewal,
-            must_finish: false,
-        });
-        (number, flight)
+        let task = runtime.spawn(fly.instrument(span)).abort_handle();
+        let (flying, runtime) = (Arc::clone(&signal), runtime.id());
+        control.flight = Some(Flying { number, signal: flying, task, runtime, renewal, must_finish: false });
+        (number, signal)
     }
 
     /// The longest that a flight takes: the deadlines of a whole chain, and once more for what was refused or
     /// dropped on the way.
-    fn patience(&self, step: usize) -> Duration {
+    pub(super) fn patience(&self, step: usize) -> Duration {
         self.fetch_timeout.saturating_mul(self.steps[step].depth).saturating_mul(2)
     }
 

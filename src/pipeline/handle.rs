@@ -4,31 +4,27 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use super::{
-    parts::Parts,
-    slot::{Flight, Landed},
-};
+use tokio::time;
+
+use super::{parts::Parts, signal::Wait, slot::Landed};
 
 /// A pipeline in somebody's hands: a user's, or those of a request that waits for its token. When the last one is
 /// dropped, the flights end.
 #[derive(Clone)]
-pub(super) struct Handle {
-    parts: Arc<Parts>,
-    _owner: Arc<Owner>,
-}
+pub(super) struct Handle(Arc<Owner>);
 
 struct Owner(Arc<Parts>);
 
 impl Handle {
     pub(super) fn new(parts: Parts) -> Self {
-        let parts = Arc::new(parts);
-        Self { _owner: Arc::new(Owner(Arc::clone(&parts))), parts }
+        Self(Arc::new(Owner(Arc::new(parts))))
     }
 
     /// Ends all flights, and waits for those that cannot be ended.
     pub(super) async fn shutdown(&self) {
-        for flight in self.parts.stop() {
-            let _whatever_it_brings: Landed = flight.await;
+        for (step, flight) in self.stop() {
+            // As long as it can take, should its runtime stand still.
+            let _whatever_it_brings = time::timeout(self.patience(step), flight).await;
         }
     }
 }
@@ -37,13 +33,13 @@ impl Deref for Handle {
     type Target = Arc<Parts>;
 
     fn deref(&self) -> &Self::Target {
-        &self.parts
+        &self.0.0
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.parts.fmt(f)
+        Parts::fmt(self, f)
     }
 }
 
@@ -55,13 +51,13 @@ impl Drop for Owner {
 
 impl Parts {
     /// Ends all flights but those that have sent what works only once, and lets none begin. Returns those that go on.
-    fn stop(&self) -> Vec<Flight> {
+    fn stop(&self) -> Vec<(usize, Wait<Landed>)> {
         let (mut ended, mut going_on) = (Vec::new(), Vec::new());
-        for step in &self.steps {
+        for (index, step) in self.steps.iter().enumerate() {
             let mut control = step.slot.control();
             control.stopped = true;
             match &control.flight {
-                Some(flying) if flying.must_finish => going_on.push(flying.flight.clone()),
+                Some(flying) if flying.must_finish => going_on.push((index, flying.signal.wait())),
                 Some(flying) => ended.push(flying.task.clone()),
                 None => {}
             }

@@ -160,6 +160,7 @@ mod parts;
 mod provider;
 mod renewal;
 mod shared;
+mod signal;
 mod slot;
 mod token;
 mod token_pipeline;

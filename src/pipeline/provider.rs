@@ -103,7 +103,8 @@ impl PipelineProvider {
         let spared = if repeatable { None } else { self.handle.fresh(self.handle.last()) };
         let (landed, began) = match spared {
             None => self.ride(&Want::Fresh).await,
-            Some(present) => self.wait_for_a_lasting_one(present).await,
+            // Rare, and large: who waits for a first token should not carry it.
+            Some(present) => Box::pin(self.wait_for_a_lasting_one(present)).await,
         };
         self.tell(match &landed {
             Err(_) => LeaseOutcome::Failed,

@@ -9,20 +9,16 @@ use std::{
 };
 
 use arc_swap::{ArcSwapOption, Guard};
-use futures_util::future::Shared;
 use tokio::{runtime, task::AbortHandle};
 
-use super::{backoff::Failures, renewal::Renewal, token::AccessToken, window::Moments};
+use super::{backoff::Failures, renewal::Renewal, signal::Signal, token::AccessToken, window::Moments};
 use crate::{
     clock::Monotonic,
-    maybe_ready::BoxFuture,
     provider::{Lease, TokenError},
 };
 
 /// What a fetch comes to.
 pub(super) type Landed = Result<Arc<Held>, TokenError>;
-/// A fetch under way, for all who wait.
-pub(super) type Flight = Shared<BoxFuture<Landed>>;
 
 /// A token and how long it is used.
 pub(super) struct Held {
@@ -79,7 +75,7 @@ pub(super) struct Control {
 pub(super) struct Flying {
     /// The generation that it will bring.
     pub(super) number: u64,
-    pub(super) flight: Flight,
+    pub(super) signal: Arc<Signal<Landed>>,
     pub(super) task: AbortHandle,
     pub(super) runtime: runtime::Id,
     /// The renewal that it belongs to.
@@ -122,9 +118,9 @@ impl Held {
         self.rejected.load(Ordering::Acquire)
     }
 
-    /// It will not be handed out any more. Returns whether this call changed that.
-    pub(super) fn reject(&self) -> bool {
-        !self.rejected.swap(true, Ordering::AcqRel)
+    /// It will not be handed out any more.
+    pub(super) fn reject(&self) {
+        self.rejected.store(true, Ordering::Release);
     }
 
     pub(super) fn is_doubted(&self) -> bool {
@@ -225,9 +221,9 @@ impl Control {
         self.flight.take_if(|flying| flying.number == number).is_some()
     }
 
-    /// A flight takes itself off before its task ends. One that is still there has died with its runtime.
+    /// A flight takes itself off before it says so. One that is still there has died with its runtime.
     pub(super) fn clear_dead(&mut self) {
-        self.flight.take_if(|flying| flying.task.is_finished());
+        self.flight.take_if(|flying| flying.signal.is_sent());
     }
 }
 

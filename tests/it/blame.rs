@@ -322,6 +322,31 @@ async fn r110_a_renewal_ahead_that_began_before_the_rejection_is_done_once_more(
     assert_eq!(idp.calls().last().unwrap().headers["x-app"], "app-2");
 }
 
+/// What was dropped already is fetched from new earlier tokens: a late report of it does not drop those.
+#[tokio::test(start_paused = true)]
+async fn r110_a_late_report_of_a_token_that_was_dropped_or_has_ended_changes_nothing() {
+    for ended in [false, true] {
+        let idp = Idp::new(|call, number| {
+            Reply::After(secs(u64::from(number > 1) * 5), token(&format!("{}-{number}", call.name())))
+        });
+        let builder = idp.pipeline().step(step("app")).step(step("user").header_from("x-app", "app"));
+        let pipeline = builder.refresh_from("app").without_refresh_ahead().build().unwrap();
+        let provider = pipeline.provider();
+        let lease = provider.leased().await.unwrap();
+        if ended {
+            tokio::time::advance(secs(3600)).await;
+        } else {
+            pipeline.invalidate("app").unwrap();
+        }
+        let next = tokio::spawn(provider.leased());
+        tokio::time::sleep(secs(7)).await;
+        assert_eq!(since(&idp, 2), ["app", "user"], "the new app token is there");
+        let newer = newer(&provider, &lease).await.unwrap().unwrap();
+        assert_eq!(newer.generation(), next.await.unwrap().unwrap().generation());
+        assert_eq!(since(&idp, 2), ["app", "user"]);
+    }
+}
+
 /// One thousand requests report the same token over five seconds.
 #[tokio::test(start_paused = true)]
 async fn r205_a_thousand_late_reports_of_one_token_cause_one_renewal() {
