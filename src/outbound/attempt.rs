@@ -42,7 +42,6 @@ where
     pub(super) fn is_rejected<RB>(&self, response: &mut Response<RB>) -> bool {
         match self.rules.judge(self.origin, response) {
             Some(Verdict::Accepted) => self.lease.mark_accepted(),
-            Some(Verdict::Silent) => {}
             Some(Verdict::Rejected) => return true,
             Some(Verdict::InsufficientScope(scope)) => {
                 AuthOutcome::InsufficientScope { scope }.leave_on(response);
@@ -51,7 +50,7 @@ where
             None if self.rules.rejections.judge(response.status(), response.headers()).blames() => {
                 AuthOutcome::Foreign.leave_on(response);
             }
-            None => {}
+            Some(Verdict::Silent) | None => {}
         }
         false
     }
