@@ -1,16 +1,21 @@
 //! With which token requests go out: a layer that attaches tokens.
 //!
-//! 1. A request to an origin that is not allowed passes untouched, without a token.
+//! 1. No rule, no token: a request to an origin that is not allowed, for an excluded path, or with a header of its own
+//!    passes untouched. [`InjectOptions`] in a request's extensions demand a token or forbid it; they open no origin.
 //! 2. A fresh token is attached without a lock and without I/O. Otherwise one fetch serves all who wait;
 //!    dropping one of them, or all, does not stop it.
-//! 3. An answer of 401 makes the provider get something newer than the lease that was rejected. The request is
-//!    repeated at most once, and only if that succeeds, the new token differs, and the body can be sent again;
-//!    otherwise the 401 is the answer.
-//! 4. A token that cannot be had is an error. The request is not sent without it.
-//! 5. Redirects are followed outside the layer, or not at all: a client below it that follows them would carry
-//!    a token in a header of your own to wherever the answer points.
-//! 6. Fetches run on the tokio runtime that polls the first request for them. It must have its timer enabled (`enable_time`),
-//!    else that poll panics.
+//! 3. An answer rejects the token if it is a 401, the status of a gRPC answer that says the same, or a status that was
+//!    [added](TokenInjectLayerBuilder::also_refresh_on), unless its challenge names another reason: what a token's scope
+//!    does not reach, no newer token reaches.
+//! 4. A rejection makes the provider get something newer than the lease that was rejected. The request is repeated at
+//!    most once, and only if that succeeds, the new token differs, and the body can be sent again ([`Replay`]);
+//!    otherwise the rejection is the answer. [`AuthOutcome`] in its extensions says what has happened.
+//! 5. A token that cannot be had is an error. The request is not sent without it.
+//! 6. Redirects are followed outside the layer, or not at all: a client below it that follows them would carry
+//!    a token in a header of your own to wherever the answer points. Of such a client, an answer from another origin
+//!    ([`FinalUri`]) is no word about the token.
+//! 7. Fetches run on the tokio runtime that polls the first request for them. It must have its timer enabled
+//!    (`enable_time`), else that poll panics, and so does a repeat.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -10,7 +10,7 @@ use portcullis::{
     TokenInjectLayer,
     maybe_ready::MaybeReady,
     outbound::Never,
-    provider::{Ask, Lease, TokenError, TokenProvider},
+    provider::{AllOf, Ask, FirstOf, Lease, TokenError, TokenProvider},
     store::MemoryCounters,
     throttle::{Throttle, ThrottlePolicy},
 };
@@ -125,4 +125,22 @@ fn a_long_identifier_costs_a_throttle_no_more_memory_than_a_short_one() {
     let long = "x".repeat(1_000_000);
     let counted = allocation_counter::measure(|| admit(&long));
     assert!(counted.bytes_total < 8_192, "{counted:?}");
+}
+
+/// A composite puts its lease together once. After that, one that hands out its only member's costs nothing; one that
+/// sends two headers gathers their leases, and the second header has the room that the first one made.
+#[tokio::test]
+async fn a_warm_composite_allocates_for_its_headers_and_for_gathering_them() {
+    let warm =
+        |header: HeaderName| Warm(header, Arc::new(Lease::new(HeaderValue::from_static("Bearer abc"), 1)));
+    let make = || Request::get("https://api.test/").body(Body::default()).unwrap();
+    let layer = |provider: Arc<dyn TokenProvider>| {
+        TokenInjectLayer::new(provider).allow_origin("https://api.test").replay(Never).build().unwrap()
+    };
+    let counted = |provider| allocations(&mut layer(provider).layer(inner()), make);
+    let key = || warm(HeaderName::from_static("x-api-key"));
+    let all = AllOf::of(warm(AUTHORIZATION)).and(key()).build().unwrap();
+    assert_eq!(counted(Arc::new(warm(AUTHORIZATION))), 2);
+    assert_eq!(counted(Arc::new(FirstOf::of(warm(AUTHORIZATION)).or(key()))), 2);
+    assert!(counted(Arc::new(all)) <= 5);
 }

@@ -224,6 +224,7 @@ async fn r122_after_a_401_the_member_that_was_sent_is_renewed() {
         assert_eq!(seen.len(), 2);
         assert_eq!(one.state().rejected, [1]);
         assert_eq!(one.state().rejected_again, [2]);
+        assert!(one.state().current.as_ref().unwrap().was_rejected());
         assert!(two.state().rejected_again.is_empty());
     }
 }

@@ -293,26 +293,21 @@ async fn r117_nothing_is_kept_where_no_repeat_can_follow() {
 
 #[tokio::test(start_paused = true)]
 async fn r119_if_no_newer_token_can_be_had_the_401_is_the_answer_or_an_error() {
-    let failing = || {
-        let stock = Stock::new();
-        stock.state().errors = vec![TokenErrorKind::Refused];
-        stock
-    };
-    // The first error is that of the newer token: the lease is answered before.
-    let with_lease = |stock: Stock| {
-        let api = stock.clone();
-        (stock.clone(), move |token: &str| {
-            api.state().errors = vec![TokenErrorKind::Refused];
+    // The lease is answered, and what is asked for after the 401 fails.
+    let failing = |stock: &Stock| {
+        let stock = stock.clone();
+        move |token: &str| {
+            stock.state().errors = vec![TokenErrorKind::Refused];
             refuse(&["t-1"])(token)
-        })
+        }
     };
-    let (stock, api) = with_lease(Stock::new());
-    let response = told(send(layer(stock), get(), api).await, (401, "refresh_failed", 1));
+    let stock = Stock::new();
+    let response = told(send(layer(stock.clone()), get(), failing(&stock)).await, (401, "refresh_failed", 1));
     let Some(AuthOutcome::RefreshFailed(error)) = response.extensions().get() else { panic!() };
     assert_eq!(error.kind(), TokenErrorKind::Refused);
 
-    let (stock, api) = with_lease(Stock::new());
-    let (response, seen) = send(layer(stock).fail_if_refresh_fails(), get(), api).await;
+    let stock = Stock::new();
+    let (response, seen) = send(layer(stock.clone()).fail_if_refresh_fails(), get(), failing(&stock)).await;
     assert!(matches!(response, Err(InjectError::Token(error)) if error.kind() == TokenErrorKind::Refused));
     assert_eq!(seen.len(), 1);
 
@@ -324,7 +319,9 @@ async fn r119_if_no_newer_token_can_be_had_the_401_is_the_answer_or_an_error() {
         (401, "no_newer_token", 1),
     );
 
-    let (response, seen) = send(layer(failing()), get(), refuse(&[])).await;
+    let stock = Stock::new();
+    stock.state().errors = vec![TokenErrorKind::Refused];
+    let (response, seen) = send(layer(stock), get(), refuse(&[])).await;
     assert!(matches!(response, Err(InjectError::Token(_))) && seen.is_empty(), "and no token, no request");
 }
 
@@ -419,5 +416,37 @@ async fn r117_a_budget_bounds_the_repeats_with_a_token_that_was_rejected_itself(
     time.advance(secs(1));
     for _ in 0..30 {
         assert_eq!(call().await, "repeated");
+    }
+}
+
+/// Which sending has found the newer token wanting does not matter.
+#[tokio::test]
+async fn r117_a_newer_token_that_another_request_was_rejected_with_is_charged_too() {
+    for (budget, expected) in [
+        (RepeatBudget::new().per_second(0).percent(0), "over_budget"),
+        (RepeatBudget::new().per_second(0).percent(100), "rejected_again"),
+    ] {
+        let time = ManualClock::new(START);
+        let stock = Stock::new();
+        let (old, newer) = (lease("t-1", 1), lease("t-2", 2));
+        stock.state().newer = Some(Arc::clone(&newer));
+        let layer = |stock: &Stock| layer(stock.clone()).clock(time.clock()).repeat_budget(budget);
+        let both = layer(&stock).build().unwrap();
+        let inner = tower::service_fn(|_: Request<Body>| {
+            std::future::ready(Ok::<_, std::convert::Infallible>(status(401)))
+        });
+        let call = async |current: &Arc<portcullis::provider::Lease>| {
+            use tower::{Layer, ServiceExt};
+
+            stock.state().current = Some(Arc::clone(current));
+            outcome(&both.layer(inner).oneshot(get()).await.unwrap())
+        };
+        assert_eq!(call(&newer).await, "no_newer_token");
+        assert!(newer.was_rejected());
+        assert_eq!(call(&old).await, expected);
+        // What was in the budget at first is gone; each rejection brings one back, or none.
+        for _ in 0..5 {
+            assert_eq!(call(&old).await, expected);
+        }
     }
 }
