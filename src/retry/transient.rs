@@ -133,6 +133,7 @@ mod tests {
     async fn r123_a_connection_that_ends_under_a_request_is_transient() {
         use hyper::client::conn::http1::handshake;
         use hyper_util::rt::TokioIo;
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
         let body = http_body_util::Empty::<bytes::Bytes>::new;
         let (near, far) = tokio::io::duplex(64);
@@ -148,8 +149,11 @@ mod tests {
         // Something else that is hyper's: the server speaks another protocol.
         let (near, mut far) = tokio::io::duplex(64);
         let (mut sender, connection) = handshake(TokioIo::new(near)).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut far, b"SSH-2.0-server\r\n\r\n").await.unwrap();
-        let (answer, _) = tokio::join!(sender.send_request(http::Request::new(body())), connection);
+        let speak = async {
+            far.read_u8().await.unwrap();
+            far.write_all(b"SSH-2.0-server\r\n\r\n").await.unwrap();
+        };
+        let (answer, ..) = tokio::join!(sender.send_request(http::Request::new(body())), connection, speak);
         let garbled = answer.unwrap_err();
         assert!(garbled.is_parse(), "{garbled:?}");
         check(wrapped(garbled), false);
