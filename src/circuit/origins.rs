@@ -27,10 +27,13 @@ impl Circuits {
     /// The circuit of this origin, a new one if need be. `None` if all places are taken by origins in trouble: to forget
     /// one of those would let requests through to it, and to refuse a new origin would be their trouble made everybody's.
     pub(super) fn get(&self, uri: &Uri, rules: &Rules) -> Option<Arc<Circuit>> {
-        let known = self.find(uri);
-        if known.is_some() {
-            return known;
-        }
+        self.find(uri).or_else(|| {
+            self.add(uri, rules);
+            self.find(uri)
+        })
+    }
+
+    fn add(&self, uri: &Uri, rules: &Rules) {
         let new = Arc::new(Circuit::new(Origin::of(uri)));
         self.known.rcu(|known| {
             let mut next = Vec::clone(known);
@@ -46,10 +49,29 @@ impl Circuits {
             }
             next
         });
-        self.find(uri)
     }
 }
 
 fn find(known: &[Arc<Circuit>], uri: &Uri) -> Option<Arc<Circuit>> {
     known.iter().find(|circuit| circuit.is_for(uri)).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{circuit::machine::Limits, clock::Clock};
+
+    #[test]
+    fn r124_two_that_add_an_origin_at_once_add_one_circuit() {
+        let limits = Limits { failures: 1, open_for: Duration::from_secs(1), probes: 1, successes: 1 };
+        let rules = Rules { limits, clock: Clock::system() };
+        let (circuits, uri) = (Circuits::new(4), Uri::from_static("https://api.test/"));
+        circuits.add(&uri, &rules);
+        let first = circuits.find(&uri).unwrap();
+        circuits.add(&uri, &rules);
+        assert_eq!(circuits.known.load().len(), 1);
+        assert!(Arc::ptr_eq(&first, &circuits.get(&uri, &rules).unwrap()));
+    }
 }

@@ -20,7 +20,8 @@ use crate::{error::causes, provider::TokenError};
 /// * The timeout of `tower`, and that of `tokio`.
 /// * A [`TokenError`] is never transient, whatever is behind it: fetches are repeated by whoever makes them.
 ///
-/// A name that was not found and a name server that did not answer look the same, and are not transient.
+/// A name that was not found and a name server that did not answer look the same, and are not transient; nor are the
+/// ends of single HTTP/2 streams, whose reasons cannot be told from here.
 pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
     causes(error).find_map(decides).unwrap_or(false)
 }
@@ -34,7 +35,7 @@ fn decides(cause: &(dyn Error + 'static)) -> Option<bool> {
     }
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         let ended = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
-        return (ended || error.is_timeout()).then_some(true);
+        return ended.then_some(true);
     }
     (cause.is::<tower::timeout::error::Elapsed>() || cause.is::<tokio::time::error::Elapsed>())
         .then_some(true)
@@ -123,7 +124,39 @@ mod tests {
         // A peer that hangs up in the handshake may not like our certificate.
         let cut = io::Error::new(ErrorKind::UnexpectedEof, "tls handshake eof");
         check(wrapped(io::Error::other(cut)), false);
+        let reset = io::Error::from(ErrorKind::ConnectionReset);
+        check(wrapped(io::Error::other(Wrapped("handshake", Some(reset.into())))), false);
         check(wrapped(certificate()), false);
+    }
+
+    #[tokio::test]
+    async fn r123_a_connection_that_ends_under_a_request_is_transient() {
+        use hyper::client::conn::http1::handshake;
+        use hyper_util::rt::TokioIo;
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let body = http_body_util::Empty::<bytes::Bytes>::new;
+        let (near, far) = tokio::io::duplex(64);
+        let (mut sender, connection) = handshake(TokioIo::new(near)).await.unwrap();
+        drop((connection, far));
+        let canceled = sender.send_request(http::Request::new(body())).await.unwrap_err();
+        assert!(canceled.is_canceled());
+        check(wrapped(canceled), true);
+        let closed = sender.ready().await.unwrap_err();
+        assert!(closed.is_closed());
+        check(wrapped(closed), true);
+
+        // Something else that is hyper's: the server speaks another protocol.
+        let (near, mut far) = tokio::io::duplex(64);
+        let (mut sender, connection) = handshake(TokioIo::new(near)).await.unwrap();
+        let speak = async {
+            far.read_u8().await.unwrap();
+            far.write_all(b"SSH-2.0-server\r\n\r\n").await.unwrap();
+        };
+        let (answer, ..) = tokio::join!(sender.send_request(http::Request::new(body())), connection, speak);
+        let garbled = answer.unwrap_err();
+        assert!(garbled.is_parse(), "{garbled:?}");
+        check(wrapped(garbled), false);
     }
 
     #[tokio::test(start_paused = true)]

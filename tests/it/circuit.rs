@@ -343,9 +343,11 @@ async fn r124_each_origin_has_its_own_circuit_and_clones_share_them() {
         assert_eq!(layer.state(&uri(other)), CircuitState::Closed);
         assert_eq!(send(&layer, &api, other).await.unwrap(), 500, "{other}");
     }
-    // Those that name no origin are one.
+    // Those that name no origin are one, and nobody else's.
     rejected(send(&layer, &api, "/other").await);
     assert_eq!(layer.state(&uri("/")), CircuitState::Open);
+    assert_eq!(send(&layer, &api, "https://new.test/").await.unwrap(), 500);
+    assert_eq!(layer.state(&uri("https://new.test/")), CircuitState::Closed);
 }
 
 #[tokio::test]
