@@ -51,8 +51,10 @@ fn key() -> LeaseKey {
     LeaseKey::new(&LeaseNamespace::new("shop").unwrap(), "crm", "user")
 }
 
-async fn put(store: &RedisLeases, number: u64) -> Result<LeaseWrite, StoreError> {
-    store.put(&key(), &record(number), secs(600), Expect::Anything).await
+async fn put(store: &RedisLeases, number: u64) -> Result<(), StoreError> {
+    let put = store.put(&key(), &record(number), secs(600), Expect::Anything).await?;
+    assert_eq!(put, LeaseWrite::Done);
+    Ok(())
 }
 
 /// The error and its causes, as a log shows them.
