@@ -138,7 +138,7 @@ mod tests {
         for place in [&b""[..], b"her", b"here\0", b"there"] {
             assert_eq!(sealer.open(place, &sealed).unwrap_err(), OpenError::Invalid);
         }
-        let elsewhere = Sealer::new(KeyRing::new(mine.clone()), "another use");
+        let elsewhere = Sealer::new(KeyRing::new(mine), "another use");
         assert_eq!(elsewhere.open(b"here", &sealed).unwrap_err(), OpenError::Invalid);
         let foreign = Sealer::new(KeyRing::new(other), "test");
         assert_eq!(foreign.open(b"here", &sealed).unwrap_err(), OpenError::UnknownKey);
