@@ -1,6 +1,7 @@
 //! A token endpoint whose refresh tokens work once.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,6 +28,8 @@ struct State {
     lives: Duration,
     fails: bool,
 }
+
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<AccessToken, ExchangeError>> + Send>>;
 
 impl Endpoint {
     /// It takes a second, and its tokens live for an hour.
@@ -63,17 +66,11 @@ impl Endpoint {
     }
 
     /// The exchange that [`portcullis::pipeline::SharedLeases::renew`] asks for.
-    pub(crate) fn exchange(
-        &self,
-    ) -> impl FnMut(
-        Option<Secret>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<AccessToken, ExchangeError>> + Send>>
-    + Send
-    + use<> {
+    pub(crate) fn exchange(&self) -> impl FnMut(Option<Secret>) -> Answer + Send + use<> {
         let this = self.clone();
         move |refresh| {
             let this = this.clone();
-            Box::pin(async move { this.answer(refresh).await })
+            Box::pin(async move { this.answer(refresh).await }) as Answer
         }
     }
 

@@ -5,10 +5,28 @@ mod endpoint;
 mod faulty;
 mod files;
 mod memory;
+mod processes;
 #[cfg(feature = "redis")]
 mod redis;
 mod renewal;
 mod seals;
+
+use std::time::Duration;
+
+use portcullis::clock::{Clock, Monotonic};
+
+/// How long something takes.
+pub(crate) struct Watch<'a>(&'a Clock, Monotonic);
+
+impl<'a> Watch<'a> {
+    pub(crate) fn on(clock: &'a Clock) -> Self {
+        Self(clock, clock.monotonic())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.monotonic().since(self.1)
+    }
+}
 
 /// Runs every function of the contract on a store, as one test each.
 macro_rules! conforms {

@@ -1,12 +1,10 @@
 //! On a server, which fails in every way that servers do.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use portcullis::{
     RedisLeases,
+    clock::Clock,
     keyring::{Key, KeyRing},
     pipeline::{AccessToken, SharedLeases},
     secret::Secret,
@@ -21,7 +19,10 @@ use tokio::{
     sync::watch,
 };
 
-use super::conformance::{Bench, record};
+use super::{
+    Watch,
+    conformance::{Bench, record},
+};
 use crate::{
     redis_server::{PASSWORD, RedisServer, SharedServer},
     support::secs,
@@ -51,8 +52,10 @@ fn key() -> LeaseKey {
     LeaseKey::new(&LeaseNamespace::new("shop").unwrap(), "crm", "user")
 }
 
-async fn put(store: &RedisLeases, number: u64) -> Result<LeaseWrite, StoreError> {
-    store.put(&key(), &record(number), secs(600), Expect::Anything).await
+async fn put(store: &RedisLeases, number: u64) -> Result<(), StoreError> {
+    let put = store.put(&key(), &record(number), secs(600), Expect::Anything).await?;
+    assert_eq!(put, LeaseWrite::Done);
+    Ok(())
 }
 
 /// The error and its causes, as a log shows them.
@@ -79,7 +82,8 @@ fn check_error(error: &StoreError, cause: &str, server: &RedisServer) {
 
 /// Polls until it works again.
 async fn recovers(store: &RedisLeases) {
-    let started = Instant::now();
+    let clock = Clock::system();
+    let started = Watch::on(&clock);
     while let Err(error) = store.get(&key()).await {
         assert!(started.elapsed() < secs(20), "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -91,7 +95,8 @@ async fn r102_a_server_that_is_down_is_an_error_soon_and_is_found_when_it_is_bac
     let mut server = RedisServer::start();
     server.kill();
     let store = server.leases();
-    let started = Instant::now();
+    let clock = Clock::system();
+    let started = Watch::on(&clock);
     check_error(&store.get(&key()).await.unwrap_err(), "no connection", &server);
     check_error(&put(&store, 1).await.unwrap_err(), "no connection", &server);
     assert!(started.elapsed() < secs(2), "{:?}", started.elapsed());
@@ -130,7 +135,8 @@ async fn r102_a_server_that_stands_still_is_an_error_within_the_timeouts() {
     let store = server.leases();
     put(&store, 1).await.unwrap();
     server.stall();
-    let started = Instant::now();
+    let clock = Clock::system();
+    let started = Watch::on(&clock);
     check_error(&store.get(&key()).await.unwrap_err(), "in time", &server);
     let first = started.elapsed();
     assert!(first >= Duration::from_millis(450) && first < secs(3), "{first:?}");

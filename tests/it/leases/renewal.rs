@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use portcullis::{
-    clock::{Clock, PausedClock, Timestamp},
+    clock::{Clock, ManualClock, PausedClock, Timestamp},
     keyring::{Key, KeyRing},
     pipeline::{AccessToken, ExchangeError, SharedLeases, SharedLeasesBuilder, SharedToken, Want},
     provider::{TokenError, TokenErrorKind},
     secret::Secret,
-    store::{LeaseKey, LeaseStore, LockOwner, MemoryLeases},
+    store::{LeaseKey, LeaseStore, LockOwner, LockState, MemoryLeases},
 };
-use tokio::time::Instant;
 
 use super::{
+    Watch,
     endpoint::Endpoint,
     faulty::{Fault, FaultyLeases},
 };
@@ -142,13 +142,12 @@ async fn r102_no_clock_of_another_machine_makes_a_token_live_longer() {
         if let Some(refresh) = refresh {
             token = token.with_refresh(refresh);
         }
-        let published = Instant::now();
+        let published = Watch::on(&site.clock);
         writer.shared.publish(&writer.key(), token).await.unwrap();
         tokio::time::advance(secs(100)).await;
         assert_eq!(published.elapsed(), secs(100));
         for (offset, left) in [(-3600, 500), (3600, 0)] {
-            let reader =
-                reader(offset + i64::try_from((Instant::now() - published).as_secs()).unwrap() - 100);
+            let reader = reader(offset + i64::try_from(published.elapsed().as_secs()).unwrap() - 100);
             let found = reader.shared.load(&reader.key()).await.unwrap().unwrap();
             let lifetime = found.token().lifetime().unwrap();
             assert!(lifetime <= secs(left), "{offset}: {lifetime:?}");
@@ -269,7 +268,7 @@ async fn r207_a_fetch_that_fails_leaves_the_lock_to_the_next() {
     site.endpoint.fails(true);
     assert_eq!(kind(one.renew(Want::any()).await), TokenErrorKind::Transport);
     site.endpoint.fails(false);
-    let started = Instant::now();
+    let started = Watch::on(&site.clock);
     two.first().await;
     assert_eq!(started.elapsed(), secs(1), "nobody is waited for");
 }
@@ -278,7 +277,7 @@ async fn r207_a_fetch_that_fails_leaves_the_lock_to_the_next() {
 async fn r207_who_does_not_answer_in_time_is_given_up() {
     let site = Site::new(Endpoint::new(false));
     site.endpoint.takes(secs(1000));
-    let started = Instant::now();
+    let started = Watch::on(&site.clock);
     let process = site.process();
     assert_eq!(kind(process.renew(Want::any()).await), TokenErrorKind::Timeout);
     assert_eq!(started.elapsed(), TIMEOUT);
@@ -296,7 +295,7 @@ async fn r207_after_a_crash_the_next_goes_on_when_the_lock_has_ended() {
         let crashed =
             tokio::time::timeout(Duration::from_millis(500), one.renew(Want::later_than(&held))).await;
         assert!(crashed.is_err());
-        let started = Instant::now();
+        let started = Watch::on(&site.clock);
         let renewed = two.next(&held).await;
         let waited = started.elapsed();
         assert!(renewed.was_fetched());
@@ -310,7 +309,7 @@ async fn r207_without_the_lock_a_client_credential_is_fetched_and_a_refresh_toke
     let site = Site::new(Endpoint::new(false));
     let process = site.process();
     process.store.set(Fault::NoLocks);
-    let started = Instant::now();
+    let started = Watch::on(&site.clock);
     assert!(process.first().await.was_fetched());
     assert!(started.elapsed() >= TIMEOUT + secs(1) && started.elapsed() < TIMEOUT + secs(2));
     assert!(site.process().shared.load(&process.key()).await.unwrap().is_some(), "and shared");
@@ -319,7 +318,7 @@ async fn r207_without_the_lock_a_client_credential_is_fetched_and_a_refresh_toke
     let process = site.process();
     let held = process.first().await;
     process.store.set(Fault::NoLocks);
-    let started = Instant::now();
+    let started = Watch::on(&site.clock);
     assert_eq!(kind(process.renew(Want::later_than(&held)).await), TokenErrorKind::Busy);
     assert!(started.elapsed() >= secs(35) && started.elapsed() < secs(37));
     assert_eq!(site.endpoint.asked(), ["fetch"]);
@@ -331,31 +330,34 @@ async fn r207_without_the_lock_a_client_credential_is_fetched_and_a_refresh_toke
     assert_eq!(text(&waiting.unwrap()), text(&other));
 }
 
-/// The lock ends while its holder still waits for the endpoint: somebody else may take it, and what the slow one
-/// brings does not replace what was stored meanwhile, nor is the other's lock released.
+/// A process stands still in the middle of a refresh, until its lock has ended: somebody else may take it, what was
+/// stored meanwhile counts, and the other's lock is not released.
 #[tokio::test(start_paused = true)]
 async fn r207_a_lock_that_overran_is_left_to_who_took_it_and_what_it_stored_counts() {
-    let site = Site::new(Endpoint::new(true));
+    let mut site = Site::new(Endpoint::new(true));
+    let store_time = ManualClock::new(START);
+    site.store = FaultyLeases::new(MemoryLeases::with_clock(store_time.clock()));
     let (slow, other) = (site.process(), site.process());
     let held = slow.first().await;
-    slow.store.set(Fault::Renewals);
-    let long = secs(100);
-    let exchange = async |refresh: Option<Secret>| {
-        tokio::time::sleep(secs(50)).await;
-        let token = AccessToken::new("planted-late").unwrap().with_lifetime(secs(9000));
-        Ok::<_, ExchangeError>(token.with_refresh(refresh.unwrap()).with_refresh(Secret::new("planted-late")))
-    };
     let key = slow.key();
-    let renewal = slow.shared.renew(&key, Want::later_than(&held), long, |refresh| exchange(refresh));
-    let (late, (owner, stored)) = tokio::join!(renewal, async {
-        tokio::time::sleep(secs(10)).await;
-        // As if 105 seconds had passed on the store: the slow one's lock is gone.
+    let renewal = slow.renew(Want::later_than(&held));
+    let (late, (lock, stored)) = tokio::join!(renewal, async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
         let owner = LockOwner::generate().unwrap();
-        let taken = other.shared.publish(&key, held.token().clone().with_lifetime(secs(8000))).await.unwrap();
-        (owner, taken)
+        assert!(
+            site.store.memory.lock(&key, &owner, secs(60)).await.unwrap().is_none(),
+            "it is under its lock"
+        );
+        store_time.advance(secs(36));
+        let lock = site.store.memory.lock(&key, &owner, secs(60)).await.unwrap().unwrap();
+        let token = AccessToken::new("planted-other").unwrap().with_lifetime(secs(8000));
+        let token = token.with_refresh(Secret::new("planted-other"));
+        (lock, other.shared.publish(&key, token).await.unwrap())
     });
-    assert_eq!(late.unwrap().version(), stored.version());
-    assert!(site.store.memory.lock(&key, &owner, secs(1)).await.unwrap().is_some(), "its own is released");
+    let late = late.unwrap();
+    assert_eq!((late.version(), text(&late)), (stored.version(), "planted-other"));
+    assert_eq!(site.endpoint.asked(), ["fetch", "planted-refresh-1"]);
+    assert_eq!(site.store.memory.renew(&key, &lock, secs(60)).await.unwrap(), LockState::Held);
 }
 
 // ===== faults of the store =====
