@@ -102,7 +102,7 @@ async fn r102_a_server_that_is_down_is_an_error_soon_and_is_found_when_it_is_bac
     assert!(started.elapsed() < secs(2), "{:?}", started.elapsed());
     server.start_again();
     recovers(&store).await;
-    let _ = put(&store, 1).await.unwrap();
+    put(&store, 1).await.unwrap();
 
     server.kill();
     check_error(&put(&store, 2).await.unwrap_err(), "connection", &server);
