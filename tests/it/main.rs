@@ -31,6 +31,7 @@ mod pipeline;
 mod rate_info;
 mod ready_out;
 mod redirects_out;
+#[cfg(feature = "redis")]
 mod redis_server;
 mod refresh_tokens;
 mod replay;
