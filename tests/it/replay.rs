@@ -92,7 +92,7 @@ struct Received {
 enum Refusal {
     /// After it has read the body.
     Late,
-    /// Without a look at it.
+    /// After the first megabyte of it: by then the client has sent more than a replay keeps.
     Early,
 }
 
@@ -121,7 +121,7 @@ impl Api {
         request: axum::extract::Request,
     ) -> axum::response::Response {
         api.peers.lock().unwrap().insert(peer);
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         let (token, length) = (header("authorization").unwrap_or_default(), header("content-length"));
         let refuse = token == "Bearer t-1";
@@ -129,6 +129,11 @@ impl Api {
             api.refused.fetch_add(1, Ordering::SeqCst);
         }
         if refuse && api.refusal == Refusal::Early {
+            let mut read = 0;
+            while read < 1024 * 1024 {
+                let frame = body.frame().await.unwrap().unwrap();
+                read += frame.data_ref().map_or(0, Bytes::len);
+            }
             return StatusCode::UNAUTHORIZED.into_response();
         }
         let body = body.collect().await.unwrap();
