@@ -226,6 +226,13 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn r127_the_timers_own_error_is_a_timeout() {
+        let elapsed = time::timeout(Duration::ZERO, std::future::pending::<()>()).await.unwrap_err();
+        assert!(is_timeout(&elapsed));
+        assert!(is_timeout(&io::Error::other(elapsed)));
+    }
+
     #[test]
     fn r127_a_clients_own_timeout_is_found_however_deep() {
         for (kind, expected) in [(io::ErrorKind::TimedOut, true), (io::ErrorKind::ConnectionReset, false)] {

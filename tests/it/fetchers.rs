@@ -224,6 +224,7 @@ fn r096_what_cannot_be_sent_is_refused_when_the_pipeline_is_built() {
         (post().json(json!({})).field("a", "planted"), r#""only.field": cannot be added to JSON"#),
         (post().token_type("a b"), r#""only.token_type": must be visible ASCII"#),
         (post().header_with("a b", |_| Ok("planted")), r#""only.header": must have a header's name"#),
+        (post().header("x", "planted\n"), r#""only.header": must have a value of printable ASCII"#),
     ] {
         let found = fault(step);
         assert!(found.contains(expected) && !found.contains("planted"), "{expected}: {found}");
@@ -469,6 +470,7 @@ async fn r098_a_static_token_is_a_step_that_asks_nobody() {
     let provider = provider.build().unwrap().provider();
     assert_eq!(provider.leased().await.unwrap().value(), "Bearer user-1");
     assert_eq!(idp.calls()[0].headers["x-api-key"], "planted-key");
+    assert!(idp.pipeline().step(StaticToken::new("key", "abc").token_type("a b")).build().is_err());
     for bad in [StaticToken::new("key", ""), StaticToken::new("key", "a\nplanted")] {
         let error = idp.pipeline().step(bad).build().unwrap_err().to_string();
         assert!(error.contains(r#""key.token": must be visible ASCII"#) && !error.contains("planted"));
@@ -568,6 +570,9 @@ async fn r098_what_is_no_token_file_is_an_error_without_path_or_content() {
     check("nul", at(folder.write(b"planted\0")), TokenErrorKind::Malformed).await;
     let long = [b"planted".as_slice(), &[b'a'; 64 * 1024]].concat();
     check("long", at(folder.write(&long)), TokenErrorKind::Unreadable).await;
+    for bad in [at("x".into()).ttl(Duration::ZERO), at("x".into()).token_type("a b")] {
+        assert!(idp.pipeline().step(bad).build().is_err());
+    }
     let longest = folder.write(&long[..64 * 1024]);
     assert!(at(longest).fetch(&from(&idp)).await.is_ok());
     check("endless", at("/dev/zero".into()), TokenErrorKind::Unreadable).await;
@@ -897,7 +902,10 @@ pub(crate) fn answer_body() -> impl Strategy<Value = Vec<u8>> {
         text.truncate(at.index(text.len() + 1));
         text
     });
-    prop_oneof![4 => object(), 1 => cut, 1 => proptest::collection::vec(any::<u8>(), 0..64)]
+    let good = ("planted[a-z]{0,6}", 1..100_000_u32).prop_map(|(token, life)| {
+        json!({ "access_token": token, "expires_in": life }).to_string().into_bytes()
+    });
+    prop_oneof![3 => good, 4 => object(), 1 => cut, 1 => proptest::collection::vec(any::<u8>(), 0..64)]
 }
 
 #[test]

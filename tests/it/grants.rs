@@ -154,13 +154,16 @@ async fn r114_a_refresh_token_is_redeemed_by_the_step_that_got_it() {
         "no password, no scope"
     );
     assert_eq!(client(call), ("id".to_owned(), "secret".to_owned(), "basic"), "the same client");
+    let in_body = PasswordGrant::new("user", &url, ClientAuth::body("id", "secret"), "ada", "password");
+    in_body.refresh(&fetch(), &Secret::new("r")).await.unwrap().expect("it can");
+    assert_eq!(client(&idp.calls()[1]), ("id".to_owned(), "secret".to_owned(), "body"));
     // An answer without a new one keeps the old one.
     let kept = user.refresh(&fetch(), &Secret::new("keep")).await.unwrap().unwrap();
-    assert_eq!((kept.value().expose(), kept.refresh().unwrap().expose()), ("a2", "keep"));
+    assert_eq!((kept.value().expose(), kept.refresh().unwrap().expose()), ("a3", "keep"));
     // A fetcher that is no grant does not know how.
     let plain = BodyTokenFetcher::post("plain", &url);
     assert!(plain.refresh(&fetch(), &Secret::new("r")).await.unwrap().is_none());
-    assert_eq!(idp.calls().len(), 2);
+    assert_eq!(idp.calls().len(), 3);
 }
 
 #[tokio::test]
