@@ -19,6 +19,7 @@ pub(super) enum Sealing {
 }
 
 /// Why a record cannot be read.
+#[cfg_attr(not(feature = "seal"), allow(dead_code))] // what is plain can always be read
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreadable {
     /// It was never meant for this place and version, or its key was retired. It is as good as absent.
@@ -27,6 +28,7 @@ pub(super) enum Unreadable {
     UnknownKey,
 }
 
+#[cfg_attr(not(feature = "seal"), allow(unused_variables))] // a plain value is bound to no place
 impl Sealing {
     pub(super) fn seal(
         &self,
