@@ -224,6 +224,7 @@ fn r212_what_becomes_of_outgoing_tokens_is_counted_by_pipeline_and_step() {
         metrics.record(&fetched(FetchKind::Refresh));
         metrics.record(&TokenEvent::Failed { pipeline, step, error: &error, took });
         metrics.record(&TokenEvent::Rejected { pipeline, step, generation: 7, by: RejectedBy::Api });
+        metrics.record(&TokenEvent::Answered { outcome: "repeated", status: http::StatusCode::OK });
         assert!(!metrics.wants_hits());
     });
     assert_eq!(
@@ -235,6 +236,7 @@ fn r212_what_becomes_of_outgoing_tokens_is_counted_by_pipeline_and_step() {
             "portcullis_token_leases_total{pipeline=crm,outcome=error} 1",
             "portcullis_token_leases_total{pipeline=crm,outcome=stale} 1",
             "portcullis_token_leases_total{pipeline=crm,outcome=wait} 2",
+            "portcullis_token_outcomes_total{outcome=repeated} 1",
             "portcullis_token_rejections_total{pipeline=crm,step=user,by=api} 1",
             "portcullis_token_fetch_seconds{pipeline=crm,step=user} [0.25, 0.25, 0.25]",
         ]

@@ -9,12 +9,14 @@ const LEASES: &str = "portcullis_token_leases_total";
 const FETCHES: &str = "portcullis_token_fetches_total";
 const FETCH_SECONDS: &str = "portcullis_token_fetch_seconds";
 const REJECTIONS: &str = "portcullis_token_rejections_total";
+const OUTCOMES: &str = "portcullis_token_outcomes_total";
 
 pub(super) fn describe() {
     describe_counter!(LEASES, "Requests for a token that was not simply fresh and at hand.");
     describe_counter!(FETCHES, "Exchanges with token endpoints.");
     describe_histogram!(FETCH_SECONDS, Unit::Seconds, "Time that an exchange with a token endpoint took.");
     describe_counter!(REJECTIONS, "Tokens that were refused.");
+    describe_counter!(OUTCOMES, "Answers that did not simply accept a token.");
 }
 
 impl Recorder for Metrics {
@@ -39,6 +41,7 @@ impl Recorder for Metrics {
                 "by" => by.as_str()
             )
             .increment(1),
+            TokenEvent::Answered { outcome, .. } => counter!(OUTCOMES, "outcome" => *outcome).increment(1),
         }
     }
 }

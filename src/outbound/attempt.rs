@@ -44,11 +44,11 @@ where
             Some(Verdict::Accepted) => self.lease.mark_accepted(),
             Some(Verdict::Rejected) => return true,
             Some(Verdict::InsufficientScope(scope)) => {
-                AuthOutcome::InsufficientScope { scope }.leave_on(response);
+                AuthOutcome::InsufficientScope { scope }.leave_on(response, &self.rules.recorders);
             }
-            Some(Verdict::OtherFault) => AuthOutcome::NotTheToken.leave_on(response),
+            Some(Verdict::OtherFault) => AuthOutcome::NotTheToken.leave_on(response, &self.rules.recorders),
             None if self.rules.rejections.judge(response.status(), response.headers()).blames() => {
-                AuthOutcome::Foreign.leave_on(response);
+                AuthOutcome::Foreign.leave_on(response, &self.rules.recorders);
             }
             Some(Verdict::Silent) | None => {}
         }
@@ -72,17 +72,17 @@ where
                 return Err(InjectError::Token(error));
             }
             Err(outcome) => {
-                outcome.leave_on(&mut rejected);
+                outcome.leave_on(&mut rejected, &rules.recorders);
                 return Ok(rejected);
             }
         };
         let Some((service, request)) = again.and_then(|again| again.restore()) else {
-            AuthOutcome::NotRepeatable.leave_on(&mut rejected);
+            AuthOutcome::NotRepeatable.leave_on(&mut rejected, &rules.recorders);
             return Ok(rejected);
         };
         // The newer one has had its chance, with another request.
         if newer.was_rejected() && !newer.was_accepted() && !rules.purse.withdraw() {
-            AuthOutcome::OverBudget.leave_on(&mut rejected);
+            AuthOutcome::OverBudget.leave_on(&mut rejected, &rules.recorders);
             return Ok(rejected);
         }
         // Whatever the service below waits for, the answer that nobody wants must not hold it.
@@ -139,6 +139,6 @@ where
         }
         Some(Verdict::Silent | Verdict::OtherFault) | None => AuthOutcome::Repeated,
     };
-    outcome.leave_on(&mut response);
+    outcome.leave_on(&mut response, &rules.recorders);
     Ok(response)
 }

@@ -18,7 +18,7 @@ use crate::{
     error::{ConfigError, Faults},
     origin::Origin,
     path::PathSet,
-    provider::TokenProvider,
+    provider::{Recorder, Recorders, TokenProvider},
 };
 
 /// Settings of a [`TokenInjectLayer`].
@@ -44,6 +44,7 @@ struct Settings {
     refresh_retry: RefreshRetry,
     refresh_failure: RefreshFailure,
     clock: Clock,
+    recorders: Recorders,
 }
 
 impl TokenInjectLayerBuilder {
@@ -62,6 +63,7 @@ impl TokenInjectLayerBuilder {
             refresh_retry: RefreshRetry::none(),
             refresh_failure: RefreshFailure::Answer,
             clock: Clock::system(),
+            recorders: Recorders::default(),
         };
         Self { settings, replay: EmptyOnly }
     }
@@ -157,6 +159,13 @@ impl<R> TokenInjectLayerBuilder<R> {
         self
     }
 
+    /// Has somebody told of every answer that gets an [`AuthOutcome`](super::AuthOutcome), for counters. Pipelines have
+    /// recorders of their own.
+    pub fn recorder(mut self, recorder: impl Recorder) -> Self {
+        self.settings.recorders.add(recorder);
+        self
+    }
+
     /// Replaces the clock, which the budget alone looks at; the default is [`Clock::system`].
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
@@ -218,6 +227,7 @@ impl Settings {
             purse: Purse::new(self.budget, self.clock),
             refresh_retry: self.refresh_retry,
             refresh_failure: self.refresh_failure,
+            recorders: self.recorders,
         })
     }
 }

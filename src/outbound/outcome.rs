@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Response;
 
-use crate::provider::TokenError;
+use crate::provider::{Recorders, TokenError, TokenEvent};
 
 /// Response extension: what has become of a token that was not simply accepted. Answers to which nothing else
 /// happened than "sent with a token, not rejected", and those to requests that carried none, have no such extension.
@@ -54,7 +54,9 @@ impl AuthOutcome {
         }
     }
 
-    pub(super) fn leave_on<B>(self, response: &mut Response<B>) {
+    /// Leaves it on the answer, and tells who wants to know.
+    pub(super) fn leave_on<B>(self, response: &mut Response<B>, recorders: &Recorders) {
+        recorders.tell(&TokenEvent::Answered { outcome: self.name(), status: response.status() });
         let (outcome, status) = (self.name(), response.status().as_u16());
         match &self {
             Self::RefreshFailed(error) => {

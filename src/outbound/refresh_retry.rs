@@ -13,8 +13,9 @@ use crate::{
 /// What a request does when the token that it waits for could not be fetched. It is about the fetch alone: a request
 /// is never sent more than twice.
 ///
-/// Only failures are tried again that may pass: no answer, no answer in time, and the statuses 408, 429 and 5xx. The
-/// waits add to those that the provider itself keeps between its fetches.
+/// Only failures are tried again that may pass: no answer, no answer in time, the statuses 408, 429 and 5xx, and the
+/// troubles of a store that tokens are shared through. Where the error says how long it is of no use to ask again, the
+/// wait is at least that; if that is longer than the longest wait here, the failure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RefreshRetry {
     times: u32,
@@ -52,7 +53,11 @@ impl RefreshRetry {
         let mut found = first.await;
         for time in 0..self.times {
             match &found {
-                Err(error) if may_pass(error) => sleep(self.wait(time)).await,
+                Err(error)
+                    if may_pass(error) && error.retry_after().is_none_or(|wait| wait <= self.longest) =>
+                {
+                    sleep(self.wait(time).max(error.retry_after().unwrap_or_default())).await;
+                }
                 _ => break,
             }
             found = again().await;
@@ -74,14 +79,23 @@ fn draw() -> f64 {
 fn may_pass(error: &TokenError) -> bool {
     let status = |status: StatusCode| status.is_server_error() || matches!(status.as_u16(), 408 | 429);
     match error.kind() {
-        TokenErrorKind::Transport | TokenErrorKind::Timeout | TokenErrorKind::Aborted => true,
-        _ => error.status().is_some_and(status),
+        TokenErrorKind::Transport
+        | TokenErrorKind::Timeout
+        | TokenErrorKind::Aborted
+        | TokenErrorKind::Store
+        | TokenErrorKind::Busy
+        | TokenErrorKind::Unsaved => true,
+        _ => !error.is_terminal() && error.status().is_some_and(status),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        clock::{PausedClock, Timestamp},
+        provider::OAuthErrorCode,
+    };
 
     #[test]
     fn r119_waits_are_fixed_or_double_up_to_the_longest() {
@@ -106,6 +120,11 @@ mod tests {
             (TokenErrorKind::Transport, true),
             (TokenErrorKind::Timeout, true),
             (TokenErrorKind::Aborted, true),
+            (TokenErrorKind::Store, true),
+            (TokenErrorKind::Busy, true),
+            (TokenErrorKind::Unsaved, true),
+            (TokenErrorKind::Stopped, false),
+            (TokenErrorKind::Unreadable, false),
             (TokenErrorKind::Refused, false),
             (TokenErrorKind::Malformed, false),
             (TokenErrorKind::Request, false),
@@ -121,6 +140,24 @@ mod tests {
             let refused = TokenError::new(TokenErrorKind::Refused);
             let refused = refused.with_status(StatusCode::from_u16(status).unwrap());
             assert_eq!(may_pass(&refused), passes, "{status}");
+            assert!(!may_pass(&refused.with_code(OAuthErrorCode::InvalidClient)), "{status}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn r119_nobody_asks_again_before_the_endpoint_wants_it() {
+        let second = Duration::from_secs(1);
+        for (strategy, asked_for, waited) in [
+            (RefreshRetry::fixed(1, 2 * second), 1, Some(2)),
+            (RefreshRetry::fixed(1, 2 * second), 2, Some(2)),
+            (RefreshRetry::fixed(1, 2 * second), 3, None),
+            (RefreshRetry::exponential(1, Duration::ZERO, 9 * second), 7, Some(7)),
+        ] {
+            let error = || TokenError::new(TokenErrorKind::Transport).with_retry_after(asked_for * second);
+            let clock = PausedClock::starting_at(Timestamp::from_millis(0));
+            let found = strategy.run(async { Err(error()) }, async || Ok(())).await;
+            assert_eq!(found.is_ok(), waited.is_some(), "{strategy:?} {asked_for}");
+            assert_eq!(clock.now().as_millis(), 1_000 * waited.unwrap_or(0), "{strategy:?} {asked_for}");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     origin::Origin,
     path::PathSet,
-    provider::{Lease, TokenProvider},
+    provider::{Lease, Recorders, TokenProvider},
 };
 
 /// A layer's settings, checked and shared by all its services.
@@ -31,6 +31,7 @@ pub(super) struct Rules {
     pub(super) purse: Purse,
     pub(super) refresh_retry: RefreshRetry,
     pub(super) refresh_failure: RefreshFailure,
+    pub(super) recorders: Recorders,
 }
 
 /// What a request fails with if no newer token can be had after a rejection.

@@ -169,4 +169,8 @@ impl TokenProvider for PipelineProvider {
             Ok(newer.then_some(lease))
         })
     }
+
+    fn rejected_again(&self, newer: &Arc<Lease>) {
+        let _whether_a_fetch_may_help = self.handle.reject(self.handle.last(), newer);
+    }
 }

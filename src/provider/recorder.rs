@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use http::StatusCode;
+
 use super::TokenError;
 
 /// Is told what becomes of tokens: for counters, or to act when a fetch fails.
@@ -75,6 +77,14 @@ pub enum TokenEvent<'a> {
         generation: u64,
         /// Who refused it.
         by: RejectedBy,
+    },
+    /// A request that carried a token has an answer that did not simply accept it.
+    #[non_exhaustive]
+    Answered {
+        /// What became of it: the [name](crate::outbound::AuthOutcome::name) of the answer's outcome.
+        outcome: &'static str,
+        /// The answer's status.
+        status: StatusCode,
     },
 }
 

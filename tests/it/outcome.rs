@@ -450,3 +450,41 @@ async fn r117_a_newer_token_that_another_request_was_rejected_with_is_charged_to
         }
     }
 }
+
+/// Told of what has an outcome, and of nothing else; a panic is not the request's.
+#[tokio::test]
+async fn r117_recorders_are_told_of_every_outcome() {
+    use std::sync::Mutex;
+
+    use portcullis::provider::{Recorder, TokenEvent};
+
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<(&'static str, u16)>>>);
+
+    impl Recorder for Told {
+        fn record(&self, event: &TokenEvent<'_>) {
+            let TokenEvent::Answered { outcome, status, .. } = event else { panic!("{event:?}") };
+            self.0.lock().unwrap().push((*outcome, status.as_u16()));
+        }
+    }
+
+    struct Broken;
+
+    impl Recorder for Broken {
+        fn record(&self, _: &TokenEvent<'_>) {
+            panic!("planted");
+        }
+    }
+
+    let told = Told::default();
+    let layer = || layer(Stock::new()).recorder(Broken).recorder(told.clone());
+    let _ = send(layer(), get(), refuse(&[])).await;
+    let _ = send(layer(), get(), refuse(&["t-1"])).await;
+    let _ = send(layer(), get(), refuse(&["t-1", "t-2"])).await;
+    let _ = send(layer(), post(), refuse(&["t-1"])).await;
+    let _ = send(layer(), get(), |_| challenge(403, "Bearer error=insufficient_scope")).await;
+    assert_eq!(
+        *told.0.lock().unwrap(),
+        [("repeated", 200), ("rejected_again", 401), ("not_repeatable", 401), ("insufficient_scope", 403),]
+    );
+}

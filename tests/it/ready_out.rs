@@ -123,12 +123,15 @@ async fn r138_a_request_that_waits_for_a_second_token_holds_no_place() {
         .http(HttpClient::new(limited.clone()))
         .clock(PausedClock::starting_at(START))
         .step(step("only"));
+    let started = PausedClock::starting_at(START);
     let service = layer(pipeline.build().unwrap().provider()).build().unwrap().layer(limited);
     let calls: Vec<_> = (0..3).map(|_| tokio::spawn(service.clone().oneshot(get()))).collect();
     for call in calls {
         let answer = tokio::time::timeout(Duration::from_secs(10_000), call).await.expect("no lock-up");
         assert_eq!(answer.unwrap().unwrap().status(), 200);
     }
+    // No fetch has waited for its deadline.
+    assert_eq!(started.now().since(START).as_secs(), 600);
 }
 
 #[tokio::test]

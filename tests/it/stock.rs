@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) current: Option<Arc<Lease>>,
     /// What newer leases are, instead of the next token.
     pub(crate) newer: Option<Arc<Lease>>,
+    /// Something newer takes for ever.
+    pub(crate) stuck: bool,
     /// There is nothing newer.
     pub(crate) exhausted: bool,
     /// The next answers to whatever is asked.
@@ -106,6 +108,9 @@ impl TokenProvider for Stock {
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
         let mut state = self.state();
         state.rejected.push(rejected.generation());
+        if state.stuck {
+            return MaybeReady::later(std::future::pending());
+        }
         let generation = rejected.generation();
         state.answer(|state| {
             if state.exhausted {
