@@ -1,6 +1,9 @@
 //! Scheme, host and port: where a token may go, and whose page sent a request.
 
-use http::{Uri, uri::Authority};
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
 
 /// A web origin (RFC 6454 §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +44,17 @@ impl Origin {
 
     /// Without an allocation. A URI without an authority has no origin and matches nothing.
     pub(crate) fn matches(&self, uri: &Uri) -> bool {
-        parts(uri).is_some_and(|(https, host, port)| {
-            https == self.https && port == self.port && host.eq_ignore_ascii_case(&self.host)
-        })
+        self.is_written_as(uri)
+            || parts(uri).is_some_and(|(https, host, port)| {
+                https == self.https && port == self.port && host.eq_ignore_ascii_case(&self.host)
+            })
+    }
+
+    /// The usual case, in two comparisons: lower case, and a default port that is left out.
+    fn is_written_as(&self, uri: &Uri) -> bool {
+        let (scheme, port) = if self.https { (&Scheme::HTTPS, 443) } else { (&Scheme::HTTP, 80) };
+        let host = || uri.authority().is_some_and(|authority| authority.as_str() == self.host);
+        self.port == port && uri.scheme() == Some(scheme) && host()
     }
 
     /// Whether a request for this authority is one for the origin: the same host, and the same port, where none

@@ -13,6 +13,13 @@ fn r121_scheme_host_and_port_must_all_match() {
     check("https://api.example.com:443", "https://api.example.com/", true);
     check("https://api.example.com", "https://user@api.example.com/", true);
     check("https://[::1]:8443", "https://[::1]:8443/", true);
+    // Written as the origin is, and not.
+    check("http://api.example.com", "http://api.example.com/", true);
+    check("http://api.example.com:443", "https://api.example.com/", false);
+    check("https://api.example.com:444", "https://api.example.com/", false);
+    check("https://api.example.com:80", "http://api.example.com/", false);
+    check("https://api.example.com:80", "https://api.example.com/", false);
+    check("http://api.example.com", "https://api.example.com/", false);
     for foreign in [
         "http://api.example.com/",
         "http://api.example.com:443/",
