@@ -133,6 +133,15 @@ impl Clock {
         Self::default()
     }
 
+    /// Whether readings of both can be compared.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::System, Kind::System) => true,
+            (Kind::Custom(one), Kind::Custom(other)) => Arc::ptr_eq(one, other),
+            (Kind::System, Kind::Custom(_)) | (Kind::Custom(_), Kind::System) => false,
+        }
+    }
+
     /// A clock that reads from `source`.
     pub fn from_source(source: impl TimeSource) -> Self {
         Self(Kind::Custom(Arc::new(source)))

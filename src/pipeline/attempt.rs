@@ -1,25 +1,21 @@
-//! What a flight does: the earlier tokens, then the step's own exchange.
+//! What a flight does: the earlier tokens, then the step's own.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 
 use super::{
-    backoff::draw,
     blame,
-    fetch::{self, Earlier, Fetch},
+    fetch::{Earlier, Fetch},
     flight::Want,
-    land::{Landing, Minted},
-    life::{self, Lifetime},
+    land::Landing,
     parts::Parts,
     renewal::Renewal,
     slot::{Held, Landed, Origin},
-    token::{AccessToken, Prefix},
-    window::Life,
 };
 use crate::{
     clock::Monotonic,
-    provider::{FetchKind, Lease, TokenError, TokenEvent},
+    provider::{FetchKind, TokenError, TokenEvent},
 };
 
 /// An earlier token that a step is given.
@@ -28,13 +24,6 @@ pub(super) struct Parent {
     pub(super) held: Arc<Held>,
     /// It was fetched while this flight waited.
     pub(super) just_fetched: bool,
-}
-
-/// What a step's exchange has brought.
-struct Obtained {
-    token: AccessToken,
-    kind: FetchKind,
-    sent: Monotonic,
 }
 
 impl Parts {
@@ -46,7 +35,20 @@ impl Parts {
         let before: Vec<u64> = this.parents.iter().map(|parent| self.held_generation(*parent)).collect();
         let mut blamed = false;
         loop {
+            let started = self.clock.monotonic();
             let epoch = this.slot.epoch();
+            let sharing = self.sharing(step, epoch, renewal.map(|renewal| &**renewal));
+            let taken = match &sharing {
+                Some(sharing) => sharing.take_over().await,
+                None => None,
+            };
+            if let Some(taken) = taken {
+                let origin = Origin { epoch, parents: Box::default() };
+                if let Some(held) = landing.land(taken, origin, started)? {
+                    return Ok(held);
+                }
+                continue;
+            }
             let parents = self.parents(step, &before, renewal).await?;
             let made_from = parents.iter().map(|parent| (parent.step, parent.held.generation()));
             let origin = Origin { epoch, parents: made_from.collect() };
@@ -56,18 +58,22 @@ impl Parts {
                 continue;
             }
             let fetch = self.provision(&parents);
-            let refreshable = self.refreshable(step, &origin, renewal);
             let started = self.clock.monotonic();
-            let obtained = self.obtain(landing, &fetch, refreshable).await;
-            match obtained.and_then(|obtained| self.mint(landing, obtained, origin)) {
-                Ok((minted, kind, life)) => {
+            let shared = sharing.and_then(|sharing| Some((sharing.sources(&parents)?, sharing)));
+            let obtained = match shared {
+                Some((sources, sharing)) => sharing.obtain(landing, &fetch, &sources).await,
+                None => self.obtain(landing, &fetch, self.refreshable(step, &origin, renewal)).await,
+            };
+            let landed = obtained.and_then(|obtained| {
+                if obtained.token.was_fetched() {
                     let used = parents.iter().filter(|parent| fetch.has_used(&self.steps[parent.step].name));
                     used.for_each(|parent| parent.held.lease.mark_accepted());
-                    if let Some(held) = landing.land(minted) {
-                        self.tell_fetched(landing, kind, held.received.since(started), life);
-                        return Ok(held);
-                    }
                 }
+                landing.land(obtained, origin, started)
+            });
+            match landed {
+                Ok(Some(held)) => return Ok(held),
+                Ok(None) => {}
                 Err(error) => {
                     let error = error.in_step(&this.name);
                     self.tell_failed(step, &error, started);
@@ -95,7 +101,8 @@ impl Parts {
         let (want, parents) = (&want, self.steps[step].parents.iter().zip(before));
         try_join_all(parents.map(|(parent, before)| async move {
             let held = self.get(*parent, want).await?;
-            let just_fetched = held.generation() > *before;
+            // One that was taken over may be as old as any.
+            let just_fetched = held.generation() > *before && held.shared.was_fetched();
             Ok(Parent { step: *parent, held, just_fetched })
         }))
         .await
@@ -103,7 +110,7 @@ impl Parts {
 
     fn provision(&self, parents: &[Parent]) -> Fetch {
         let earlier = parents.iter().map(|parent| {
-            (Arc::clone(&self.steps[parent.step].name), Earlier::new(parent.held.token.clone()))
+            (Arc::clone(&self.steps[parent.step].name), Earlier::new(parent.held.token().clone()))
         });
         Fetch {
             http: self.http.clone(),
@@ -113,76 +120,7 @@ impl Parts {
         }
     }
 
-    /// The token whose refresh token may be used. Not for what was dropped, and not for what is to be made from
-    /// renewed tokens: it would be the child of the old ones.
-    fn refreshable(&self, step: usize, origin: &Origin, renewal: Option<&Arc<Renewal>>) -> Option<Arc<Held>> {
-        let this = &self.steps[step];
-        let held = this.slot.load().as_ref().map(Arc::clone)?;
-        let from_old = |renewal: &Arc<Renewal>| {
-            !renewal.anew && !this.parents.iter().any(|parent| renewal.includes(*parent))
-        };
-        let same_parents = !self.bound || held.origin.parents == origin.parents;
-        let usable = held.origin.epoch == origin.epoch && same_parents && renewal.is_none_or(from_old);
-        (usable && held.has_refresh()).then_some(held)
-    }
-
-    /// A step's exchange, within its deadline: with the refresh token if there is one, otherwise, and if that one
-    /// is refused, from the start.
-    async fn obtain(
-        &self,
-        landing: &Landing,
-        fetch: &Fetch,
-        refreshable: Option<Arc<Held>>,
-    ) -> Result<Obtained, TokenError> {
-        let fetcher = &self.steps[landing.step].fetcher;
-        let exchange = async {
-            if let Some(old) = refreshable
-                && let Some(secret) = old.token.refresh()
-            {
-                let sent = self.clock.monotonic();
-                landing.must_finish(true)?;
-                match fetcher.refresh(fetch, secret).await {
-                    Ok(Some(token)) => {
-                        let kept = token.refresh().is_none().then(|| secret.clone());
-                        let token = kept.into_iter().fold(token, AccessToken::with_refresh);
-                        return Ok(Obtained { token, kind: FetchKind::Refresh, sent });
-                    }
-                    Ok(None) => {}
-                    Err(error) if blame::is_final(&error) => {
-                        old.spend_refresh();
-                        tracing::debug!(%error, "refresh token refused");
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            landing.must_finish(fetcher.must_finish())?;
-            let sent = self.clock.monotonic();
-            let token = fetcher.fetch(fetch).await?;
-            Ok(Obtained { token, kind: FetchKind::Fetch, sent })
-        };
-        fetch::bounded(self.fetch_timeout, exchange).await
-    }
-
-    fn mint(
-        &self,
-        landing: &Landing,
-        obtained: Obtained,
-        origin: Origin,
-    ) -> Result<(Minted, FetchKind, Duration), TokenError> {
-        let Obtained { token, kind, sent } = obtained;
-        let received = self.clock.monotonic();
-        let life = life::granted(&token, None, Lifetime::Shorter, self.clock.now());
-        let refresh_in = token.refresh_in();
-        let moments = self
-            .windows
-            .moments(Life { received, life, refresh_in, round_trip: received.since(sent) }, draw());
-        // Only the last step's token goes into the header, so only its type has to make sense there.
-        let prefix = if landing.step == self.last() { &self.prefix } else { &Prefix::None };
-        let lease = Lease::new(token.header_value(prefix)?, landing.number);
-        Ok((Minted { token, lease, received, moments, origin }, kind, life))
-    }
-
-    fn tell_fetched(&self, landing: &Landing, kind: FetchKind, took: Duration, life: Duration) {
+    pub(super) fn tell_fetched(&self, landing: &Landing, kind: FetchKind, took: Duration, life: Duration) {
         let (pipeline, step) = (&*self.name, &*self.steps[landing.step].name);
         let generation = landing.number;
         tracing::debug!(pipeline, step, generation, kind = kind.as_str(), "token fetched");

@@ -19,7 +19,10 @@ use super::{
     flight::{Ride, Want},
     parts::Parts,
 };
-use crate::provider::{Lease, OAuthErrorCode, RejectedBy, TokenError, TokenErrorKind, TokenEvent};
+use crate::{
+    provider::{Lease, OAuthErrorCode, RejectedBy, TokenError, TokenErrorKind, TokenEvent},
+    store::LeaseVersion,
+};
 
 /// Whether a step was refused for a token that it has sent.
 pub(super) fn falls_on_parents(error: &TokenError) -> bool {
@@ -68,7 +71,7 @@ impl Parts {
         drop(control);
         let roots = self.roots(step, level);
         for root in roots.iter().filter(|root| **root != step) {
-            self.reject_root(*root);
+            self.reject_root(*root, self.source(step, held, *root));
         }
         self.drop_dependents(&roots);
         let by = if step == self.last() { RejectedBy::Api } else { RejectedBy::Step };
@@ -78,12 +81,18 @@ impl Parts {
         true
     }
 
-    fn reject_root(&self, step: usize) {
+    /// `made_from` is the version of the step's token that is to blame, if that is known.
+    fn reject_root(&self, step: usize, made_from: Option<LeaseVersion>) {
         let slot = &self.steps[step].slot;
         let mut control = slot.control();
         if let Some(held) = &*slot.load() {
             held.reject();
             control.rejected.get_or_insert(0);
+        } else if let Some(version) = made_from {
+            // Its child was taken over from those who share it.
+            slot.share_above(version);
+        } else {
+            slot.share_from(self.clock.now());
         }
     }
 
@@ -113,7 +122,7 @@ impl Parts {
         let renewed = join_all(parents.iter().filter(sent).map(|parent| async {
             let want = Want::Newer(Arc::clone(&parent.held.lease));
             let Ride { landed, .. } = self.ride(parent.step, &want).await?;
-            Some(landed.map(|held| held.token.value() != parent.held.token.value()))
+            Some(landed.map(|held| held.token().value() != parent.held.token().value()))
         }));
         let mut another = false;
         for renewed in renewed.await.into_iter().flatten() {

@@ -10,6 +10,7 @@ use super::{
     handle::Handle,
     hook::ErrorHook,
     parts::{Parts, Step},
+    shared::SharedLeases,
     slot::Slot,
     token::Prefix,
     token_pipeline::TokenPipeline,
@@ -31,6 +32,7 @@ pub struct TokenPipelineBuilder {
     http: Option<HttpClient>,
     steps: Vec<Arc<dyn TokenFetcher>>,
     any_order: bool,
+    shared: Option<SharedLeases>,
     refresh_from: Option<String>,
     /// The name, or the text that is none.
     header: Result<HeaderName, String>,
@@ -52,6 +54,7 @@ impl TokenPipelineBuilder {
             http: None,
             steps: Vec::new(),
             any_order: false,
+            shared: None,
             refresh_from: None,
             header: Ok(AUTHORIZATION),
             prefix: Prefix::TokenType,
@@ -82,6 +85,21 @@ impl TokenPipelineBuilder {
     /// Accepts steps in any order but the last. By default a step comes after those it depends on.
     pub fn any_order(mut self) -> Self {
         self.any_order = true;
+        self
+    }
+
+    /// Takes the tokens of every step over from whoever shares them, and fetches them once for all. By default each
+    /// pipeline has its own. [`StaticToken`](super::StaticToken) and [`FileToken`](super::FileToken), and a fetcher
+    /// that is [local](TokenFetcher::is_local), are not shared.
+    ///
+    /// Whoever shares asks for the same: give the pipeline another name when what a step asks for changes, its scope
+    /// for example. What is [invalidated](TokenPipeline::invalidate) here is not taken over again; others keep it until
+    /// it is refused or ends.
+    ///
+    /// A token that is fetched for all may take longer than the [`fetch_timeout`](Self::fetch_timeout), at most
+    /// [`SharedLeases::longest`].
+    pub fn shared(mut self, shared: SharedLeases) -> Self {
+        self.shared = Some(shared);
         self
     }
 
@@ -217,22 +235,31 @@ impl TokenPipelineBuilder {
             let safe = step.endpoint().is_none_or(|uri| origin::is_safe(uri, self.http_on_loopback));
             faults.check(safe, "step", format!("{}.url", step.name()), "must be https");
         }
+        let same_clock = self.shared.as_ref().is_none_or(|shared| shared.has_clock(&self.clock));
+        faults.check(same_clock, "shared", "clock", "must be the pipeline's");
         let parents = graph::parents(&self.steps, self.any_order, &mut faults);
         let (renewed_from, renewed) =
             graph::renewed(&self.steps, self.refresh_from.as_deref(), &parents, &mut faults);
         faults.finish()?;
         let step = |(index, fetcher): (usize, Arc<dyn TokenFetcher>)| Step {
             name: fetcher.name().into(),
+            key: self
+                .shared
+                .as_ref()
+                .filter(|_| !fetcher.is_local())
+                .map(|shared| shared.key(&self.name, fetcher.name())),
             fetcher,
             parents: parents[index].clone(),
             dependents: graph::dependents(&parents, index),
             depth: graph::depth(&parents, index),
             slot: Slot::empty(),
         };
+        let steps = self.steps.into_iter().enumerate().map(step).collect();
         let handle = Handle::new(Parts {
             name: self.name,
             http: self.http.expect("its absence is a fault"),
-            steps: self.steps.into_iter().enumerate().map(step).collect(),
+            steps,
+            shared: self.shared,
             renewed_from,
             renewed,
             bound: self.bound,

@@ -48,6 +48,9 @@ impl Parts {
     pub(super) fn invalidate(&self, name: &str) -> Result<(), UnknownStep> {
         let found = self.steps.iter().position(|step| &*step.name == name);
         let step = found.ok_or_else(|| UnknownStep { name: name.to_owned() })?;
+        let now = self.clock.now();
+        let dependents = self.steps[step].dependents.iter().copied();
+        dependents.chain([step]).for_each(|step| self.steps[step].slot.share_from(now));
         self.steps[step].slot.next_epoch();
         self.drop_dependents(&[step]);
         tracing::debug!(pipeline = &*self.name, step = name, "tokens dropped");

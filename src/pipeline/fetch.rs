@@ -70,8 +70,15 @@ pub trait TokenFetcher: Send + Sync + 'static {
     }
 
     /// Whether a fetch that has begun must come to its end, because it sends something that works only once, such
-    /// as a refresh token of its own. A pipeline that is dropped does not stop it then. Default: no.
+    /// as a refresh token of its own. A pipeline that is dropped does not stop it then, and where its tokens are
+    /// shared, it is sent under their lock or not at all. Default: no.
     fn must_finish(&self) -> bool {
+        false
+    }
+
+    /// Whether its tokens are never shared with other processes, because each has them at hand: those of a file, for
+    /// example. Default: no.
+    fn is_local(&self) -> bool {
         false
     }
 
@@ -176,14 +183,14 @@ impl fmt::Debug for Fetch {
 }
 
 /// One call of a fetcher, within its deadline. Its panic is an error like any other.
-pub(super) async fn bounded<T>(
+pub(super) async fn bounded<T, E: From<TokenError>>(
     deadline: Duration,
-    call: impl Future<Output = Result<T, TokenError>>,
-) -> Result<T, TokenError> {
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     match time::timeout(deadline, AssertUnwindSafe(call).catch_unwind()).await {
         Ok(Ok(done)) => done,
-        Ok(Err(_panic)) => Err(TokenError::new(TokenErrorKind::Panicked)),
-        Err(_elapsed) => Err(TokenError::new(TokenErrorKind::Timeout)),
+        Ok(Err(_panic)) => Err(TokenError::new(TokenErrorKind::Panicked).into()),
+        Err(_elapsed) => Err(TokenError::new(TokenErrorKind::Timeout).into()),
     }
 }
 

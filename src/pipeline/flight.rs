@@ -232,7 +232,9 @@ impl Parts {
     /// The longest that a flight takes: the deadlines of a whole chain, and once more for what was refused or
     /// dropped on the way.
     pub(super) fn patience(&self, step: usize) -> Duration {
-        self.fetch_timeout.saturating_mul(self.steps[step].depth).saturating_mul(2)
+        let one =
+            self.shared.as_ref().map_or(self.fetch_timeout, |shared| shared.longest(self.fetch_timeout));
+        one.saturating_mul(self.steps[step].depth).saturating_mul(2)
     }
 
     /// Takes the flight off, if it is still there, so that the next caller starts another.

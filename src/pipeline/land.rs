@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::{
     backoff,
+    obtain::Obtained,
     parts::Parts,
+    shared::SharedToken,
     slot::{Held, Origin},
-    token::AccessToken,
-    window::Moments,
+    token::Prefix,
+    window::{Life, Moments},
 };
 use crate::{
     clock::Monotonic,
@@ -22,12 +24,12 @@ pub(super) struct Landing {
 }
 
 /// A token that is about to land.
-pub(super) struct Minted {
-    pub(super) token: AccessToken,
-    pub(super) lease: Lease,
-    pub(super) received: Monotonic,
-    pub(super) moments: Moments,
-    pub(super) origin: Origin,
+struct Minted {
+    shared: SharedToken,
+    lease: Lease,
+    received: Monotonic,
+    moments: Moments,
+    origin: Origin,
 }
 
 impl Landing {
@@ -35,20 +37,43 @@ impl Landing {
         Self { parts, step, number }
     }
 
-    /// Makes a token the step's. Token and flight change in one step: nobody finds the token and still joins the
-    /// flight that brought it. `None` if something that it was made from was dropped meanwhile.
-    pub(super) fn land(&self, minted: Minted) -> Option<Arc<Held>> {
+    /// Makes what was obtained the step's token. `None` if something that it was made from was dropped meanwhile.
+    pub(super) fn land(
+        &self,
+        obtained: Obtained,
+        origin: Origin,
+        started: Monotonic,
+    ) -> Result<Option<Arc<Held>>, TokenError> {
+        let (parts, Obtained { token: shared, kind, round_trip }) = (&*self.parts, obtained);
+        let now = parts.clock.monotonic();
+        let (left, life) = (shared.remaining(now), shared.life());
+        let (token, waited) = (shared.token(), now.since(shared.received()));
+        let refresh_in = token.refresh_in().map(|wanted| wanted.saturating_sub(waited));
+        let span = Life { received: now, left, life, refresh_in, round_trip };
+        let moments = parts.windows.moments(span, backoff::draw());
+        // Only the last step's token goes into the header, so only its type has to make sense there.
+        let prefix = if self.step == parts.last() { &parts.prefix } else { &Prefix::None };
+        let lease = Lease::new(token.header_value(prefix)?, self.number);
+        let held = self.put(Minted { shared, lease, received: now, moments, origin });
+        if held.is_some() {
+            parts.tell_fetched(self, kind, now.since(started), left);
+        }
+        Ok(held)
+    }
+
+    /// Token and flight change in one step: nobody finds the token and still joins the flight that brought it.
+    fn put(&self, minted: Minted) -> Option<Arc<Held>> {
         let slot = &self.parts.steps[self.step].slot;
         let mut control = slot.control();
         if !self.parts.stands(self.step, &minted.origin) {
             return None;
         }
         control.take_off(self.number);
-        let Minted { token, lease, received, moments, origin } = minted;
+        let Minted { shared, lease, received, moments, origin } = minted;
         // A flight that was abandoned and lands after all must not displace its successor's token.
         let newer = slot.load().as_ref().is_none_or(|there| there.generation() < self.number);
         let for_rejected = if newer { control.rejected.take() } else { None };
-        let held = Arc::new(Held::new(token, lease, received, moments, origin, for_rejected));
+        let held = Arc::new(Held::new(shared, lease, received, moments, origin, for_rejected));
         if newer {
             control.failures.clear();
             slot.store(Arc::clone(&held));

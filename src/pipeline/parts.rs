@@ -4,14 +4,17 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use super::{fetch::TokenFetcher, hook::ErrorHook, slot::Slot, token::Prefix, window::Windows};
-use crate::{clock::Clock, http_client::HttpClient, provider::Recorders};
+use super::{
+    fetch::TokenFetcher, hook::ErrorHook, shared::SharedLeases, slot::Slot, token::Prefix, window::Windows,
+};
+use crate::{clock::Clock, http_client::HttpClient, provider::Recorders, store::LeaseKey};
 
 pub(super) struct Parts {
     /// Never empty: it keeps the pipeline's tokens apart from those of others.
     pub(super) name: String,
     pub(super) http: HttpClient,
     pub(super) steps: Vec<Step>,
+    pub(super) shared: Option<SharedLeases>,
     /// Where a renewal begins.
     pub(super) renewed_from: usize,
     /// The steps that a renewal replaces.
@@ -32,6 +35,8 @@ pub(super) struct Parts {
 pub(super) struct Step {
     pub(super) name: Arc<str>,
     pub(super) fetcher: Arc<dyn TokenFetcher>,
+    /// Under which name its tokens are shared, if they are.
+    pub(super) key: Option<LeaseKey>,
     pub(super) parents: Vec<usize>,
     /// Every step that builds on this one, directly or not.
     pub(super) dependents: Vec<usize>,

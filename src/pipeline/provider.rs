@@ -35,9 +35,9 @@ impl PipelineProvider {
     /// # Cancel safety
     /// A fetch that was begun goes on.
     pub async fn token(&self) -> Result<AccessToken, TokenError> {
-        match self.at_hand(true, |held| held.token.clone()) {
+        match self.at_hand(true, |held| held.token().clone()) {
             Some(token) => Ok(token),
-            None => self.wait(true).await.map(|held| held.token.clone()),
+            None => self.wait(true).await.map(|held| held.token().clone()),
         }
     }
 
@@ -54,7 +54,7 @@ impl PipelineProvider {
     /// # Cancel safety
     /// A fetch that was begun goes on.
     pub async fn refresh(&self) -> Result<AccessToken, TokenError> {
-        self.handle.renew(false).await.map(|held| held.token.clone())
+        self.handle.renew(false).await.map(|held| held.token().clone())
     }
 
     /// Fetches every step that the last one builds on anew, each once and without refresh tokens. The old tokens
@@ -66,7 +66,7 @@ impl PipelineProvider {
     /// # Cancel safety
     /// A fetch that was begun goes on.
     pub async fn force_refresh(&self) -> Result<AccessToken, TokenError> {
-        self.handle.renew(true).await.map(|held| held.token.clone())
+        self.handle.renew(true).await.map(|held| held.token().clone())
     }
 
     /// Drops the token of this step, its refresh token, and the tokens of every step that builds on it. They are

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::{flight::Want, parts::Parts, slot::Landed};
+use crate::clock::Timestamp;
 
 /// Which tokens a renewal replaces. One renewal is shared by the flights of all its steps, so that each of them is
 /// fetched once.
 pub(super) struct Renewal {
     /// For each step that is renewed: the last generation that does not count any more.
     after: Box<[Option<u64>]>,
+    /// A shared token counts if its fetch began no earlier.
+    pub(super) since: Timestamp,
     /// Refresh tokens are not used either.
     pub(super) anew: bool,
 }
@@ -16,6 +19,11 @@ pub(super) struct Renewal {
 impl Renewal {
     pub(super) fn accepts(&self, step: usize, generation: u64) -> bool {
         self.after[step].is_none_or(|after| generation > after)
+    }
+
+    /// Whether it includes one of these steps.
+    pub(super) fn renews_one(&self, steps: &[usize]) -> bool {
+        steps.iter().any(|step| self.includes(*step))
     }
 
     pub(super) fn includes(&self, step: usize) -> bool {
@@ -40,6 +48,6 @@ impl Parts {
             .iter()
             .enumerate()
             .map(|(index, step)| (anew || self.renewed.contains(&index)).then(|| step.slot.generation()));
-        Renewal { after: after.collect(), anew }
+        Renewal { after: after.collect(), since: self.clock.now(), anew }
     }
 }

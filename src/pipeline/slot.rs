@@ -4,17 +4,21 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::{runtime, task::AbortHandle};
 
-use super::{backoff::Failures, renewal::Renewal, signal::Signal, token::AccessToken, window::Moments};
+use super::{
+    backoff::Failures, renewal::Renewal, shared::SharedToken, signal::Signal, token::AccessToken,
+    window::Moments,
+};
 use crate::{
-    clock::Monotonic,
+    clock::{Monotonic, Timestamp},
     provider::{Lease, TokenError},
+    store::LeaseVersion,
 };
 
 /// What a fetch comes to.
@@ -22,7 +26,8 @@ pub(super) type Landed = Result<Arc<Held>, TokenError>;
 
 /// A token and how long it is used.
 pub(super) struct Held {
-    pub(super) token: AccessToken,
+    /// It may be shared or not.
+    pub(super) shared: SharedToken,
     pub(super) lease: Arc<Lease>,
     pub(super) received: Monotonic,
     pub(super) moments: Moments,
@@ -54,6 +59,10 @@ pub(super) struct Slot {
     current: ArcSwapOption<Held>,
     /// Rises whenever what is held here, or is under way, is dropped.
     epoch: AtomicU64,
+    /// In milliseconds: shared tokens whose fetch began before are not taken over.
+    shared_from: AtomicI64,
+    /// Nor are those of this version and lower ones.
+    shared_above: AtomicU64,
     /// The last number given to a flight. Written under the lock.
     generation: AtomicU64,
     /// Never held across an await.
@@ -88,7 +97,7 @@ pub(super) struct Flying {
 
 impl Held {
     pub(super) fn new(
-        token: AccessToken,
+        shared: SharedToken,
         lease: Lease,
         received: Monotonic,
         moments: Moments,
@@ -97,7 +106,7 @@ impl Held {
     ) -> Self {
         let ahead_from = moments.soft.map_or(u64::MAX, Monotonic::as_nanos);
         Self {
-            token,
+            shared,
             lease: Arc::new(lease),
             received,
             moments,
@@ -108,6 +117,10 @@ impl Held {
             doubted: AtomicBool::new(false),
             refresh_spent: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn token(&self) -> &AccessToken {
+        self.shared.token()
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -144,7 +157,7 @@ impl Held {
     }
 
     pub(super) fn has_refresh(&self) -> bool {
-        self.token.refresh().is_some() && !self.refresh_spent.load(Ordering::Relaxed)
+        self.token().refresh().is_some() && !self.refresh_spent.load(Ordering::Relaxed)
     }
 
     pub(super) fn spend_refresh(&self) {
@@ -159,6 +172,8 @@ impl Slot {
         Self {
             current: ArcSwapOption::empty(),
             epoch: AtomicU64::new(0),
+            shared_from: AtomicI64::new(i64::MIN),
+            shared_above: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             control: Mutex::default(),
         }
@@ -180,6 +195,22 @@ impl Slot {
     /// out, whenever it lands.
     pub(super) fn next_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Which shared tokens may be taken over: those whose fetch began no earlier, and of a higher version.
+    pub(super) fn shared_from(&self) -> (Timestamp, LeaseVersion) {
+        let from = Timestamp::from_millis(self.shared_from.load(Ordering::Acquire));
+        (from, LeaseVersion::new(self.shared_above.load(Ordering::Acquire)))
+    }
+
+    /// Takes over no shared token whose fetch began before. Called before what is held is dropped.
+    pub(super) fn share_from(&self, moment: Timestamp) {
+        self.shared_from.fetch_max(moment.as_millis(), Ordering::AcqRel);
+    }
+
+    /// Takes over no shared token of this version or a lower one.
+    pub(super) fn share_above(&self, version: LeaseVersion) {
+        self.shared_above.fetch_max(version.get(), Ordering::AcqRel);
     }
 
     pub(super) fn generation(&self) -> u64 {

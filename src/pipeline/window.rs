@@ -19,6 +19,9 @@ pub(super) struct Windows {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Life {
     pub(super) received: Monotonic,
+    /// What is left of its life.
+    pub(super) left: Duration,
+    /// Its life from the beginning.
     pub(super) life: Duration,
     /// After how long its endpoint wants it renewed.
     pub(super) refresh_in: Option<Duration>,
@@ -43,7 +46,7 @@ impl Windows {
     /// earliest of many draws would count, and the more requests there are, the earlier that would be.
     pub(super) fn moments(&self, of: Life, draw: f64) -> Moments {
         let on_the_way = of.round_trip / 2;
-        let left = of.life.saturating_sub(on_the_way);
+        let left = of.left.saturating_sub(on_the_way);
         // Never more than a tenth, so that a short-lived token is usable.
         let margin = self.margin.min(of.life / 10);
         let soft = self.ahead.map(|window| match of.refresh_in {
@@ -76,6 +79,7 @@ mod tests {
     fn life(seconds: u64) -> Life {
         Life {
             received: START,
+            left: Duration::from_secs(seconds),
             life: Duration::from_secs(seconds),
             refresh_in: None,
             round_trip: Duration::ZERO,
@@ -123,6 +127,14 @@ mod tests {
         check(Windows::default(), life(3600), 0.5, (Some(2520.0), 3540.0, 3570.0));
         check(Windows::default(), life(3600), 7.0, (Some(2640.0), 3540.0, 3570.0));
         check(Windows::default(), life(3600), -7.0, (Some(2400.0), 3540.0, 3570.0));
+    }
+
+    #[test]
+    fn r092_the_windows_of_a_token_that_is_taken_over_are_those_of_its_whole_life() {
+        let left = |seconds, of: u64| Life { left: Duration::from_secs(seconds), ..life(of) };
+        check(Windows::default(), left(1800, 3600), 0.0, (Some(600.0), 1740.0, 1770.0));
+        check(Windows::default(), left(100, 3600), 0.0, (Some(0.0), 40.0, 70.0));
+        check(Windows::default(), left(10, 60), 0.0, (Some(0.0), 0.0, 4.0));
     }
 
     #[test]

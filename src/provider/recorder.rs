@@ -49,9 +49,9 @@ pub enum TokenEvent<'a> {
         generation: u64,
         /// How it was had.
         kind: FetchKind,
-        /// How long the step's own exchange took.
+        /// How long the step's own exchange took, with the waits for others that share the token.
         took: Duration,
-        /// How long the token lives.
+        /// How long the token lives, from now on.
         life: Duration,
     },
     /// A step's own exchange has failed. Steps that wait for its token fail with it, and are not told of.
@@ -112,6 +112,8 @@ pub enum FetchKind {
     Fetch,
     /// With the refresh token that had come with the one before.
     Refresh,
+    /// It was taken over from those who share it.
+    Shared,
 }
 
 /// Who refused a token.
@@ -157,6 +159,7 @@ impl FetchKind {
         match self {
             Self::Fetch => "fetch",
             Self::Refresh => "refresh",
+            Self::Shared => "shared",
         }
     }
 }

@@ -72,6 +72,10 @@ impl TokenFetcher for FileToken {
         &self.name
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn faults(&self) -> Vec<(&'static str, &'static str)> {
         let mut faults = Vec::new();
         if self.ttl.is_zero() {

@@ -43,6 +43,10 @@ impl TokenFetcher for StaticToken {
         &self.name
     }
 
+    fn is_local(&self) -> bool {
+        true
+    }
+
     fn faults(&self) -> Vec<(&'static str, &'static str)> {
         let mut faults = Vec::new();
         if !is_visible(self.token.expose()) {

@@ -1,11 +1,12 @@
 //! One record of the store: read and judged, written, removed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     record::{Fields, SharedToken},
     sealing::Unreadable,
     settings::{Inner, SharedLeases},
+    want::Want,
 };
 use crate::{
     clock::Timestamp,
@@ -73,12 +74,24 @@ impl SharedLeases {
         }
     }
 
+    /// The token that is shared now, if it is wanted.
+    pub(in crate::pipeline) async fn find(&self, key: &LeaseKey, want: &Want<'_>) -> Option<SharedToken> {
+        match self.inner.look(key).await {
+            Ok(Look::Found(found)) if want.accepts(&found, self.inner.clock.monotonic()) => Some(found),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::debug!(key = key.as_str(), %error, "shared tokens cannot be read");
+                None
+            }
+        }
+    }
+
     /// Shares a token, whatever is there: a refresh token that a person's login has brought.
     ///
     /// # Errors
     /// [`TokenErrorKind::Store`] if the store did not take it.
     pub async fn publish(&self, key: &LeaseKey, token: AccessToken) -> Result<SharedToken, TokenError> {
-        let fresh = self.inner.private(token, self.inner.clock.now());
+        let fresh = self.inner.private(token, self.inner.clock.now(), &[]);
         // For a version above the one that is there; one that cannot be read has none to be compared with.
         let there = self.inner.look(key).await.map_err(store_error)?;
         match self.inner.put(key, &fresh, Expect::Anything, version_of(&there.expect())).await {
@@ -134,11 +147,18 @@ impl Inner {
         };
         let Some(fields) = fields else { return Ok(invalid("not in a form that is known")) };
         let remaining = fields.remaining(now, found.remaining());
+        let Fields { mut token, life, made_at, made_from, .. } = fields;
+        if let Some(wanted) = token.refresh_in() {
+            token = token.with_refresh_in(wanted.saturating_sub(life.saturating_sub(remaining)));
+        }
         Ok(Look::Found(SharedToken {
-            token: fields.token.with_lifetime(remaining),
+            token: token.with_lifetime(remaining),
             version: Some(version),
             received,
-            made_at: fields.made_at,
+            left: remaining,
+            life,
+            made_at,
+            made_from,
             fetched: false,
         }))
     }
@@ -167,8 +187,8 @@ impl Inner {
         let life = fresh.remaining(self.clock.monotonic());
         let kept = if fresh.token.refresh().is_some() { life.max(self.refresh_life) } else { life };
         let expires_at = now.plus(life);
-        let made_at = fresh.made_at;
-        let fields = Fields { token: fresh.token.clone(), life, kept, expires_at, made_at };
+        let (made_at, made_from) = (fresh.made_at, Arc::clone(&fresh.made_from));
+        let fields = Fields { token: fresh.token.clone(), life, kept, expires_at, made_at, made_from };
         let record = self
             .sealing
             .seal(key, version, now.plus(kept), &fields.to_bytes())
@@ -189,15 +209,15 @@ impl Inner {
     }
 
     /// A token that this process has just fetched and nobody else knows.
-    pub(super) fn private(&self, token: AccessToken, made_at: Timestamp) -> SharedToken {
+    pub(super) fn private(
+        &self,
+        token: AccessToken,
+        made_at: Timestamp,
+        made_from: &[LeaseVersion],
+    ) -> SharedToken {
         let life = token.lifetime().unwrap_or(LIFE_FALLBACK);
-        SharedToken {
-            token: token.with_lifetime(life),
-            version: None,
-            received: self.clock.monotonic(),
-            made_at,
-            fetched: true,
-        }
+        let own = SharedToken::own(token.with_lifetime(life), life, self.clock.monotonic(), made_at);
+        SharedToken { made_from: made_from.into(), ..own }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A token as it is shared, and its fields as bytes.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -21,7 +21,12 @@ pub struct SharedToken {
     pub(super) token: AccessToken,
     pub(super) version: Option<LeaseVersion>,
     pub(super) received: Monotonic,
+    /// What was left of its life then.
+    pub(super) left: Duration,
+    /// Its life when it was fetched.
+    pub(super) life: Duration,
     pub(super) made_at: Timestamp,
+    pub(super) made_from: Arc<[LeaseVersion]>,
     pub(super) fetched: bool,
 }
 
@@ -36,6 +41,7 @@ pub(super) struct Fields {
     pub(super) expires_at: Timestamp,
     /// When its fetch began, by the writer's clock.
     pub(super) made_at: Timestamp,
+    pub(super) made_from: Arc<[LeaseVersion]>,
 }
 
 /// Each field is its tag, its length in four bytes, and its bytes; numbers have eight, big-endian. A reader passes
@@ -52,6 +58,8 @@ enum Tag {
     Refresh = 7,
     Scope = 8,
     Extra = 9,
+    RefreshIn = 10,
+    MadeFrom = 11,
 }
 
 // ===== impl SharedToken =====
@@ -77,14 +85,35 @@ impl SharedToken {
         self.made_at
     }
 
+    /// The versions of the shared tokens that it was made from, in the order in which its step names them.
+    pub fn made_from(&self) -> &[LeaseVersion] {
+        &self.made_from
+    }
+
     /// Whether this process has fetched it, rather than taken it over.
     pub fn was_fetched(&self) -> bool {
         self.fetched
     }
 
     /// What is left of its life.
-    pub(super) fn remaining(&self, now: Monotonic) -> Duration {
-        self.token.lifetime().unwrap_or_default().saturating_sub(now.since(self.received))
+    pub(in crate::pipeline) fn remaining(&self, now: Monotonic) -> Duration {
+        self.left.saturating_sub(now.since(self.received))
+    }
+
+    /// Its life when it was fetched, by whomever.
+    pub(in crate::pipeline) fn life(&self) -> Duration {
+        self.life
+    }
+
+    /// One that this process has just fetched and nobody else knows.
+    pub(in crate::pipeline) fn own(
+        token: AccessToken,
+        life: Duration,
+        received: Monotonic,
+        made_at: Timestamp,
+    ) -> Self {
+        let made_from = Arc::default();
+        Self { token, version: None, received, left: life, life, made_at, made_from, fetched: true }
     }
 }
 
@@ -114,8 +143,10 @@ impl Fields {
         let extra = Zeroizing::new(extra);
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX).to_be_bytes();
         let (life, kept) = (millis(self.life), millis(self.kept));
+        let refresh_in = token.refresh_in().map(millis);
+        let made_from: Vec<u8> = self.made_from.iter().flat_map(|from| from.get().to_be_bytes()).collect();
         let (end, made) = (self.expires_at.as_millis().to_be_bytes(), self.made_at.as_millis().to_be_bytes());
-        let fields: [(Tag, Option<&[u8]>); 9] = [
+        let fields: [(Tag, Option<&[u8]>); 11] = [
             (Tag::Value, Some(token.value().expose().as_bytes())),
             (Tag::Type, token.token_type().map(str::as_bytes)),
             (Tag::Life, Some(&life)),
@@ -125,6 +156,8 @@ impl Fields {
             (Tag::Refresh, token.refresh().map(|refresh| refresh.expose().as_bytes())),
             (Tag::Scope, token.scope().map(str::as_bytes)),
             (Tag::Extra, (!extra.is_empty()).then_some(extra.as_slice())),
+            (Tag::RefreshIn, refresh_in.as_ref().map(<[u8; 8]>::as_slice)),
+            (Tag::MadeFrom, (!made_from.is_empty()).then_some(made_from.as_slice())),
         ];
         let present = || fields.iter().filter_map(|(tag, field)| field.map(|field| (*tag, field)));
         // Made as large as it will be: a grown-out buffer would be left behind unwiped.
@@ -148,6 +181,7 @@ impl Fields {
         let find = |tag: Tag| fields.iter().find(|(found, _)| *found == tag as u8).map(|(_, field)| *field);
         let text = |tag| find(tag).map(|field| std::str::from_utf8(field).ok());
         let number = |tag| Some(u64::from_be_bytes(find(tag)?.try_into().ok()?));
+        let span = |tag| number(tag).map(Duration::from_millis);
         let moment = |tag| Some(Timestamp::from_millis(i64::from_be_bytes(find(tag)?.try_into().ok()?)));
         let mut token = AccessToken::new(text(Tag::Value)??).ok()?;
         if let Some(token_type) = text(Tag::Type) {
@@ -163,12 +197,18 @@ impl Fields {
             let extra: Map<String, Value> = serde_json::from_slice(extra).ok()?;
             token = token.with_extra(extra);
         }
+        if find(Tag::RefreshIn).is_some() {
+            token = token.with_refresh_in(span(Tag::RefreshIn)?);
+        }
+        let (made_from, []) = find(Tag::MadeFrom).unwrap_or_default().as_chunks::<8>() else { return None };
+        let made_from = made_from.iter().map(|from| LeaseVersion::new(u64::from_be_bytes(*from)));
         Some(Self {
             token,
-            life: Duration::from_millis(number(Tag::Life)?),
-            kept: Duration::from_millis(number(Tag::Kept)?),
+            life: span(Tag::Life)?,
+            kept: span(Tag::Kept)?,
             expires_at: moment(Tag::ExpiresAt)?,
             made_at: moment(Tag::MadeAt)?,
+            made_from: made_from.collect(),
         })
     }
 }

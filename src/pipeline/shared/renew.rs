@@ -69,6 +69,16 @@ impl ExchangeError {
     pub fn refused_refresh(error: TokenError) -> Self {
         Self { error, refused_refresh: true }
     }
+
+    pub(in crate::pipeline) fn is_refused_refresh(&self) -> bool {
+        self.refused_refresh
+    }
+}
+
+impl From<ExchangeError> for TokenError {
+    fn from(error: ExchangeError) -> Self {
+        error.error
+    }
 }
 
 impl From<TokenError> for ExchangeError {
@@ -218,7 +228,8 @@ where
                 return Ok(found);
             }
             let refresh = self.refresh_token(&look);
-            if refresh.is_some() && !hold.lasts(self.fetch_timeout) {
+            let careful = refresh.is_some() || self.want.is_single_use();
+            if careful && !hold.lasts(self.fetch_timeout) {
                 match hold.extend(self.careful_ttl()).await {
                     Ok(true) => {}
                     Ok(false) => return Err(TokenError::new(TokenErrorKind::Busy)),
@@ -259,7 +270,8 @@ where
     async fn without_store(&mut self, error: TokenError) -> Result<SharedToken, TokenError> {
         let source = self.want.held().filter(|held| self.want.may_refresh(held));
         let shared = source.and_then(SharedToken::version);
-        if shared.is_some() && !self.inner.refresh_without_store {
+        let spends = shared.is_some() || self.want.is_single_use();
+        if spends && !self.inner.refresh_without_store {
             return Err(error);
         }
         tracing::warn!(key = self.key.as_str(), %error, "no shared tokens: this process fetches its own");
@@ -281,8 +293,9 @@ where
         redeemed: Option<&Secret>,
         look: &Look,
     ) -> Result<SharedToken, TokenError> {
-        let fresh = self.inner.private(token, made_at);
-        let rotated = redeemed.is_some() && fresh.token().refresh() != redeemed;
+        let fresh = self.inner.private(token, made_at, self.want.sources());
+        let spent = redeemed.is_some() || self.want.is_single_use();
+        let rotated = spent && fresh.token().refresh() != redeemed;
         let held = self.want.held().and_then(SharedToken::version);
         let mut expect = look.expect();
         let mut version = self.inner.next_version(version_of(&expect).max(held));
@@ -337,7 +350,7 @@ where
             Err(refused) if refused.refused_refresh && with_refresh => self.exchange(None).await,
             exchanged => exchanged,
         };
-        Ok(self.inner.private(token.map_err(|error| error.error)?, made_at))
+        Ok(self.inner.private(token.map_err(|error| error.error)?, made_at, self.want.sources()))
     }
 
     async fn exchange(&mut self, refresh: Option<Secret>) -> Result<AccessToken, ExchangeError> {
@@ -374,10 +387,11 @@ where
         another && self.want.accepts_alone(token, self.inner.clock.monotonic())
     }
 
-    /// Whether a refresh token is to be redeemed that others know.
+    /// Whether something is to be sent that works only once and that others have, too.
     fn is_careful(&self, look: &Look) -> bool {
         let held = self.want.held().filter(|held| held.version().is_some());
-        look.found().into_iter().chain(held).any(|token| self.want.may_refresh(token))
+        let mut known = look.found().into_iter().chain(held);
+        self.want.is_single_use() || known.any(|token| self.want.may_refresh(token))
     }
 
     /// The refresh token of the latest version that is known: the store may have lost what this process has.

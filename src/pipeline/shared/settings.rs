@@ -73,6 +73,10 @@ impl SharedLeases {
         SharedLeasesBuilder::new(namespace.into(), Arc::new(store), sealing)
     }
 
+    pub(in crate::pipeline) fn has_clock(&self, clock: &Clock) -> bool {
+        self.inner.clock.is_same(clock)
+    }
+
     /// The name of a step's token.
     pub fn key(&self, pipeline: &str, step: &str) -> LeaseKey {
         LeaseKey::new(&self.inner.namespace, pipeline, step)

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::record::SharedToken;
-use crate::clock::{Monotonic, Timestamp};
+use crate::{
+    clock::{Monotonic, Timestamp},
+    store::LeaseVersion,
+};
 
 /// Which token of the store is worth taking over instead of fetching one.
 #[derive(Debug, Clone, Copy)]
@@ -12,9 +15,16 @@ pub struct Want<'a> {
     held: Option<&'a SharedToken>,
     rejected: bool,
     from_the_start: bool,
-    min_life: Duration,
+    single_use: bool,
+    margin: Duration,
     not_before: Timestamp,
+    above: LeaseVersion,
+    renewed_since: Timestamp,
+    made_from: &'a [LeaseVersion],
+    bound: bool,
 }
+
+const EVER: Timestamp = Timestamp::from_millis(i64::MIN);
 
 impl<'a> Want<'a> {
     /// Any token with some life left.
@@ -23,8 +33,13 @@ impl<'a> Want<'a> {
             held: None,
             rejected: false,
             from_the_start: false,
-            min_life: Duration::ZERO,
-            not_before: Timestamp::from_millis(i64::MIN),
+            single_use: false,
+            margin: Duration::ZERO,
+            not_before: EVER,
+            above: LeaseVersion::new(0),
+            renewed_since: EVER,
+            made_from: &[],
+            bound: false,
         }
     }
 
@@ -38,15 +53,48 @@ impl<'a> Want<'a> {
         Self { held: Some(rejected), rejected: true, ..Self::any() }
     }
 
-    /// With more than this left of its life.
-    pub fn living(mut self, min_life: Duration) -> Self {
-        self.min_life = min_life;
+    /// With more than this left of its life, or more than a tenth of it if that is less.
+    pub fn living(mut self, margin: Duration) -> Self {
+        self.margin = margin;
         self
     }
 
-    /// Whose fetch began no earlier than this, by the fetcher's clock: what it was made from was dropped then.
+    /// Whose fetch began no earlier than this, by the fetcher's clock: what it was made from was dropped then. Refresh
+    /// tokens of earlier ones are not used either.
     pub fn not_before(mut self, moment: Timestamp) -> Self {
         self.not_before = moment;
+        self
+    }
+
+    /// Of a higher version than this. Refresh tokens of others are not used either.
+    pub fn above(mut self, version: LeaseVersion) -> Self {
+        self.above = version;
+        self
+    }
+
+    /// Whose fetch began no earlier than this, by the fetcher's clock. Refresh tokens of earlier ones may be used.
+    pub fn renewed_since(mut self, moment: Timestamp) -> Self {
+        self.renewed_since = moment;
+        self
+    }
+
+    /// Made from these tokens, or from later ones of theirs: its own list has as many versions, each no lower. Refresh
+    /// tokens of others are not used.
+    pub fn made_from(mut self, tokens: &'a [LeaseVersion]) -> Self {
+        (self.made_from, self.bound) = (tokens, true);
+        self
+    }
+
+    /// If one is fetched: it is made from these, as a note for the others. It may have been made from any.
+    pub fn noting(mut self, tokens: &'a [LeaseVersion]) -> Self {
+        self.made_from = tokens;
+        self
+    }
+
+    /// If one is fetched from the start: what is sent works only once, like a refresh token, so that it is sent under
+    /// the lock and with the store, or not at all.
+    pub fn single_use(mut self) -> Self {
+        self.single_use = true;
         self
     }
 
@@ -58,6 +106,15 @@ impl<'a> Want<'a> {
 
     pub(super) fn held(&self) -> Option<&'a SharedToken> {
         self.held
+    }
+
+    pub(super) fn is_single_use(&self) -> bool {
+        self.single_use
+    }
+
+    /// What a token is made from that is fetched.
+    pub(super) fn sources(&self) -> &'a [LeaseVersion] {
+        self.made_from
     }
 
     /// Whether this one is to be taken over.
@@ -73,7 +130,8 @@ impl<'a> Want<'a> {
 
     /// Whether this one serves, whatever is held.
     pub(super) fn accepts_alone(&self, token: &SharedToken, now: Monotonic) -> bool {
-        token.remaining(now) > self.min_life && self.is_current(token)
+        let margin = self.margin.min(token.life / 10);
+        token.remaining(now) > margin && token.made_at() >= self.renewed_since && self.is_current(token)
     }
 
     /// Whether a refresh token of this one may be used.
@@ -82,6 +140,9 @@ impl<'a> Want<'a> {
     }
 
     fn is_current(&self, token: &SharedToken) -> bool {
-        token.made_at() >= self.not_before
+        let later = || token.made_from().iter().zip(self.made_from).all(|(found, wanted)| found >= wanted);
+        let made_from = || !self.bound || (token.made_from().len() == self.made_from.len() && later());
+        let higher = token.version.is_none_or(|version| version > self.above);
+        token.made_at() >= self.not_before && higher && made_from()
     }
 }

@@ -5,6 +5,7 @@ mod endpoint;
 mod faulty;
 mod files;
 mod memory;
+mod pipelines;
 mod processes;
 #[cfg(feature = "redis")]
 mod redis;

@@ -193,10 +193,23 @@ async fn r102_only_what_lives_longer_is_taken_over() {
     assert_eq!(site.endpoint.asked(), ["fetch", "fetch"]);
     assert!(fetched.was_fetched());
     assert_eq!(text(&two.first().await), text(&fetched), "it has replaced the shorter one");
-    let again = one.renew(Want::later_than(&held).living(secs(3590))).await.unwrap();
+    let again = one.renew(Want::later_than(&held)).await.unwrap();
     assert_eq!(text(&again), text(&fetched));
-    let longer = one.renew(Want::any().living(secs(3601))).await.unwrap();
-    assert!(longer.was_fetched() && site.endpoint.asked().len() == 3, "too little is left of what is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r102_a_token_is_taken_over_while_more_than_the_margin_or_a_tenth_of_its_life_is_left() {
+    for (margin, last) in [(secs(0), 1), (secs(100), 101), (secs(300), 301), (secs(3600), 361)] {
+        let site = Site::new(Endpoint::new(false));
+        let (one, two) = (site.process(), site.process());
+        one.first().await;
+        tokio::time::advance(secs(3600 - last)).await;
+        let taken = two.renew(Want::any().living(margin)).await.unwrap();
+        assert!(!taken.was_fetched(), "{margin:?}");
+        tokio::time::advance(secs(1)).await;
+        let fetched = two.renew(Want::any().living(margin)).await.unwrap();
+        assert!(fetched.was_fetched(), "{margin:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
