@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::{
     blame,
     fetch::{Earlier, Fetch},
-    flight::Want,
+    flight::Need,
     land::Landing,
     parts::Parts,
     renewal::Renewal,
@@ -97,7 +97,7 @@ impl Parts {
         before: &[u64],
         renewal: Option<&Arc<Renewal>>,
     ) -> Result<Vec<Parent>, TokenError> {
-        let want = renewal.map_or(Want::Fresh, |renewal| Want::Part(Arc::clone(renewal)));
+        let want = renewal.map_or(Need::Fresh, |renewal| Need::Part(Arc::clone(renewal)));
         let (want, parents) = (&want, self.steps[step].parents.iter().zip(before));
         try_join_all(parents.map(|(parent, before)| async move {
             let held = self.get(*parent, want).await?;

@@ -16,7 +16,7 @@ use http::StatusCode;
 use super::{
     attempt::Parent,
     fetch::Fetch,
-    flight::{Ride, Want},
+    flight::{Need, Ride},
     parts::Parts,
 };
 use crate::{
@@ -120,7 +120,7 @@ impl Parts {
     ) -> Result<bool, TokenError> {
         let sent = |parent: &&Parent| !parent.just_fetched && fetch.has_used(&self.steps[parent.step].name);
         let renewed = join_all(parents.iter().filter(sent).map(|parent| async {
-            let want = Want::Newer(Arc::clone(&parent.held.lease));
+            let want = Need::Newer(Arc::clone(&parent.held.lease));
             let Ride { landed, .. } = self.ride(parent.step, &want).await?;
             Some(landed.map(|held| held.token().value() != parent.held.token().value()))
         }));

@@ -30,8 +30,8 @@ const SLACK: Duration = Duration::from_secs(1);
 /// ended.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What a caller wants of a step.
-pub(super) enum Want {
+/// What a caller needs of a step.
+pub(super) enum Need {
     /// A fresh token.
     Fresh,
     /// One with some life left: its request cannot be repeated.
@@ -70,17 +70,17 @@ struct Ticket {
 
 impl Parts {
     /// A token, without a lock if there is one.
-    pub(super) async fn get(self: &Arc<Self>, step: usize, want: &Want) -> Landed {
+    pub(super) async fn get(self: &Arc<Self>, step: usize, want: &Need) -> Landed {
         let ride = self.ride(step, want).await;
         ride.map_or_else(|| Err(self.error(step, TokenErrorKind::Aborted)), |ride| ride.landed)
     }
 
     /// A token, if need be by a flight. `None` if a fetch would be in vain.
-    pub(super) async fn ride(self: &Arc<Self>, step: usize, want: &Want) -> Option<Ride> {
+    pub(super) async fn ride(self: &Arc<Self>, step: usize, want: &Need) -> Option<Ride> {
         if let Some(held) = self.usable(step, want) {
             return Some(Ride { landed: Ok(held), began: false });
         }
-        if let Want::Newer(rejected) = want
+        if let Need::Newer(rejected) = want
             && !self.reject(step, rejected)
         {
             return None;
@@ -132,26 +132,26 @@ impl Parts {
 
     /// A fresh token, if there is one.
     pub(super) fn fresh(&self, step: usize) -> Option<Arc<Held>> {
-        self.usable(step, &Want::Fresh)
+        self.usable(step, &Need::Fresh)
     }
 
-    fn usable(&self, step: usize, want: &Want) -> Option<Arc<Held>> {
+    fn usable(&self, step: usize, want: &Need) -> Option<Arc<Held>> {
         let current = self.steps[step].slot.load();
         let held = current.as_ref()?;
         let now = self.clock.monotonic();
         let wanted = match want {
-            Want::Fresh => true,
-            Want::Lasting => now < held.moments.lasting,
-            Want::Newer(rejected) => held.generation() > rejected.generation(),
+            Need::Fresh => true,
+            Need::Lasting => now < held.moments.lasting,
+            Need::Newer(rejected) => held.generation() > rejected.generation(),
             // Who asked for it waits for its own flight; what others have fetched meanwhile is another matter.
-            Want::Renewed { .. } => false,
-            Want::Part(renewal) => renewal.accepts(step, held.generation()),
+            Need::Renewed { .. } => false,
+            Need::Part(renewal) => renewal.accepts(step, held.generation()),
         };
         (wanted && self.is_fresh(step, held, now)).then(|| Arc::clone(held))
     }
 
     /// Joins the step's flight, or starts it.
-    fn board(self: &Arc<Self>, step: usize, want: &Want) -> Boarding {
+    fn board(self: &Arc<Self>, step: usize, want: &Need) -> Boarding {
         let mut control = self.steps[step].slot.control();
         // Somebody may have landed between the caller's look and the lock.
         if let Some(held) = self.usable(step, want) {
@@ -178,9 +178,9 @@ impl Parts {
             return Boarding::Landed(Err(error));
         }
         let renewal = match want {
-            Want::Renewed { anew, .. } => Some(Arc::new(self.begin_renewal(*anew))),
-            Want::Part(renewal) => Some(Arc::clone(renewal)),
-            Want::Fresh | Want::Lasting | Want::Newer(_) => None,
+            Need::Renewed { anew, .. } => Some(Arc::new(self.begin_renewal(*anew))),
+            Need::Part(renewal) => Some(Arc::clone(renewal)),
+            Need::Fresh | Need::Lasting | Need::Newer(_) => None,
         };
         let (number, signal) = self.start(&runtime, step, &mut control, renewal);
         Boarding::Flight(Ticket { number, wait: signal.wait(), fits: true, foreign: false, began: true })
@@ -251,7 +251,7 @@ impl Parts {
     }
 }
 
-impl Want {
+impl Need {
     /// Whether a flight that is under way may bring it.
     fn fits(&self, step: usize, flying: &Flying) -> bool {
         match self {

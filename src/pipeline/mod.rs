@@ -14,6 +14,7 @@
 //! 6. A token that was refused is not handed out again, nor is what was made from it.
 //! 7. Fetches run on the tokio runtime that polls the first request for them. It must have its timer enabled
 //!    (`enable_time`), else they fail. They end with the last handle to the pipeline.
+//! 8. Several processes can [share](TokenPipelineBuilder::shared) their tokens: each is fetched once for all of them.
 //!
 //! # Example: a user's token needs the app's
 //!

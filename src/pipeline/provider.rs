@@ -7,7 +7,7 @@ use tokio::{runtime::Handle, time};
 
 use super::{
     epoch::UnknownStep,
-    flight::Want,
+    flight::Need,
     handle,
     slot::{Held, Landed},
     token::AccessToken,
@@ -102,7 +102,7 @@ impl PipelineProvider {
     async fn wait(&self, repeatable: bool) -> Landed {
         let spared = if repeatable { None } else { self.handle.fresh(self.handle.last()) };
         let (landed, began) = match spared {
-            None => self.ride(&Want::Fresh).await,
+            None => self.ride(&Need::Fresh).await,
             // Rare, and large: who waits for a first token should not carry it.
             Some(present) => Box::pin(self.wait_for_a_lasting_one(present)).await,
         };
@@ -114,7 +114,7 @@ impl PipelineProvider {
         landed
     }
 
-    async fn ride(&self, want: &Want) -> (Landed, bool) {
+    async fn ride(&self, want: &Need) -> (Landed, bool) {
         let last = self.handle.last();
         let aborted = || Err(self.handle.error(last, TokenErrorKind::Aborted));
         self.handle
@@ -128,14 +128,14 @@ impl PipelineProvider {
         // A timer needs a runtime, and so does a fetch.
         if Handle::try_current().is_ok() {
             let left = present.moments.hard.since(self.handle.clock.monotonic());
-            if let Ok((Ok(held), began)) = time::timeout(left, self.ride(&Want::Lasting)).await {
+            if let Ok((Ok(held), began)) = time::timeout(left, self.ride(&Need::Lasting)).await {
                 return (Ok(held), began);
             }
         }
         if self.handle.is_standing(self.handle.last(), &present) {
             return (Ok(present), false);
         }
-        self.ride(&Want::Fresh).await
+        self.ride(&Need::Fresh).await
     }
 
     fn tell(&self, outcome: LeaseOutcome) {
@@ -161,7 +161,7 @@ impl TokenProvider for PipelineProvider {
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
         let (this, rejected) = (self.clone(), Arc::clone(rejected));
         MaybeReady::later(async move {
-            let want = Want::Newer(Arc::clone(&rejected));
+            let want = Need::Newer(Arc::clone(&rejected));
             let Some(ride) = this.handle.ride(this.handle.last(), &want).await else { return Ok(None) };
             let lease = Arc::clone(&ride.landed?.lease);
             // An endpoint that hands the same token out again has nothing newer.

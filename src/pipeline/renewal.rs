@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{flight::Want, parts::Parts, slot::Landed};
+use super::{flight::Need, parts::Parts, slot::Landed};
 use crate::clock::Timestamp;
 
 /// Which tokens a renewal replaces. One renewal is shared by the flights of all its steps, so that each of them is
@@ -38,7 +38,7 @@ impl Parts {
         let last = self.last();
         // A fetch that is under way now has begun before this call: it does not count.
         let after = self.steps[last].slot.generation();
-        self.get(last, &Want::Renewed { after, anew }).await
+        self.get(last, &Need::Renewed { after, anew }).await
     }
 
     /// Begun under the lock of the last step: whoever joins the flight that carries it came before.

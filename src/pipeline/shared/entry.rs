@@ -147,12 +147,13 @@ impl Inner {
         };
         let Some(fields) = fields else { return Ok(invalid("not in a form that is known")) };
         let remaining = fields.remaining(now, found.remaining());
-        let Fields { mut token, life, made_at, made_from, .. } = fields;
+        let Fields { token, life, made_at, made_from, .. } = fields;
+        let mut token = Arc::unwrap_or_clone(token);
         if let Some(wanted) = token.refresh_in() {
             token = token.with_refresh_in(wanted.saturating_sub(life.saturating_sub(remaining)));
         }
         Ok(Look::Found(SharedToken {
-            token: token.with_lifetime(remaining),
+            token: Arc::new(token.with_lifetime(remaining)),
             version: Some(version),
             received,
             left: remaining,
@@ -188,7 +189,7 @@ impl Inner {
         let kept = if fresh.token.refresh().is_some() { life.max(self.refresh_life) } else { life };
         let expires_at = now.plus(life);
         let (made_at, made_from) = (fresh.made_at, Arc::clone(&fresh.made_from));
-        let fields = Fields { token: fresh.token.clone(), life, kept, expires_at, made_at, made_from };
+        let fields = Fields { token: Arc::clone(&fresh.token), life, kept, expires_at, made_at, made_from };
         let record = self
             .sealing
             .seal(key, version, now.plus(kept), &fields.to_bytes())

@@ -9,6 +9,8 @@
 //! 4. What does not open as what was sealed for its key and version is no token: it is passed over with a warning,
 //!    and replaced.
 //! 5. No clock of another machine is believed beyond the life that the store itself reports.
+//! 6. A record names the versions of the shared tokens that its own was made from: what was made from a refused one is
+//!    known by that, whatever the clocks are.
 
 mod entry;
 mod hold;

@@ -18,7 +18,7 @@ const FORMAT: u8 = 1;
 /// A token that is shared, or that could not be.
 #[derive(Clone)]
 pub struct SharedToken {
-    pub(super) token: AccessToken,
+    pub(super) token: Arc<AccessToken>,
     pub(super) version: Option<LeaseVersion>,
     pub(super) received: Monotonic,
     /// What was left of its life then.
@@ -32,7 +32,7 @@ pub struct SharedToken {
 
 /// What of a token is kept. Everything but the moments is the token's own.
 pub(super) struct Fields {
-    pub(super) token: AccessToken,
+    pub(super) token: Arc<AccessToken>,
     /// The access token's life when it was written.
     pub(super) life: Duration,
     /// The record's life when it was written.
@@ -113,6 +113,7 @@ impl SharedToken {
         made_at: Timestamp,
     ) -> Self {
         let made_from = Arc::default();
+        let token = Arc::new(token);
         Self { token, version: None, received, left: life, life, made_at, made_from, fetched: true }
     }
 }
@@ -203,7 +204,7 @@ impl Fields {
         let (made_from, []) = find(Tag::MadeFrom).unwrap_or_default().as_chunks::<8>() else { return None };
         let made_from = made_from.iter().map(|from| LeaseVersion::new(u64::from_be_bytes(*from)));
         Some(Self {
-            token,
+            token: Arc::new(token),
             life: span(Tag::Life)?,
             kept: span(Tag::Kept)?,
             expires_at: moment(Tag::ExpiresAt)?,
