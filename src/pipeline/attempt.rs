@@ -97,10 +97,10 @@ impl Parts {
         before: &[u64],
         renewal: Option<&Arc<Renewal>>,
     ) -> Result<Vec<Parent>, TokenError> {
-        let want = renewal.map_or(Need::Fresh, |renewal| Need::Part(Arc::clone(renewal)));
-        let (want, parents) = (&want, self.steps[step].parents.iter().zip(before));
+        let need = renewal.map_or(Need::Fresh, |renewal| Need::Part(Arc::clone(renewal)));
+        let (need, parents) = (&need, self.steps[step].parents.iter().zip(before));
         try_join_all(parents.map(|(parent, before)| async move {
-            let held = self.get(*parent, want).await?;
+            let held = self.get(*parent, need).await?;
             // One that was taken over may be as old as any.
             let just_fetched = held.generation() > *before && held.shared.was_fetched();
             Ok(Parent { step: *parent, held, just_fetched })

@@ -120,8 +120,8 @@ impl Parts {
     ) -> Result<bool, TokenError> {
         let sent = |parent: &&Parent| !parent.just_fetched && fetch.has_used(&self.steps[parent.step].name);
         let renewed = join_all(parents.iter().filter(sent).map(|parent| async {
-            let want = Need::Newer(Arc::clone(&parent.held.lease));
-            let Ride { landed, .. } = self.ride(parent.step, &want).await?;
+            let need = Need::Newer(Arc::clone(&parent.held.lease));
+            let Ride { landed, .. } = self.ride(parent.step, &need).await?;
             Some(landed.map(|held| held.token().value() != parent.held.token().value()))
         }));
         let mut another = false;

@@ -70,24 +70,24 @@ struct Ticket {
 
 impl Parts {
     /// A token, without a lock if there is one.
-    pub(super) async fn get(self: &Arc<Self>, step: usize, want: &Need) -> Landed {
-        let ride = self.ride(step, want).await;
+    pub(super) async fn get(self: &Arc<Self>, step: usize, need: &Need) -> Landed {
+        let ride = self.ride(step, need).await;
         ride.map_or_else(|| Err(self.error(step, TokenErrorKind::Aborted)), |ride| ride.landed)
     }
 
     /// A token, if need be by a flight. `None` if a fetch would be in vain.
-    pub(super) async fn ride(self: &Arc<Self>, step: usize, want: &Need) -> Option<Ride> {
-        if let Some(held) = self.usable(step, want) {
+    pub(super) async fn ride(self: &Arc<Self>, step: usize, need: &Need) -> Option<Ride> {
+        if let Some(held) = self.usable(step, need) {
             return Some(Ride { landed: Ok(held), began: false });
         }
-        if let Need::Newer(rejected) = want
+        if let Need::Newer(rejected) = need
             && !self.reject(step, rejected)
         {
             return None;
         }
         let mut aborted = false;
         loop {
-            let ticket = match self.board(step, want) {
+            let ticket = match self.board(step, need) {
                 Boarding::Landed(landed) => return Some(Ride { landed, began: false }),
                 Boarding::Flight(ticket) => ticket,
             };
@@ -135,11 +135,11 @@ impl Parts {
         self.usable(step, &Need::Fresh)
     }
 
-    fn usable(&self, step: usize, want: &Need) -> Option<Arc<Held>> {
+    fn usable(&self, step: usize, need: &Need) -> Option<Arc<Held>> {
         let current = self.steps[step].slot.load();
         let held = current.as_ref()?;
         let now = self.clock.monotonic();
-        let wanted = match want {
+        let wanted = match need {
             Need::Fresh => true,
             Need::Lasting => now < held.moments.lasting,
             Need::Newer(rejected) => held.generation() > rejected.generation(),
@@ -151,10 +151,10 @@ impl Parts {
     }
 
     /// Joins the step's flight, or starts it.
-    fn board(self: &Arc<Self>, step: usize, want: &Need) -> Boarding {
+    fn board(self: &Arc<Self>, step: usize, need: &Need) -> Boarding {
         let mut control = self.steps[step].slot.control();
         // Somebody may have landed between the caller's look and the lock.
-        if let Some(held) = self.usable(step, want) {
+        if let Some(held) = self.usable(step, need) {
             return Boarding::Landed(Ok(held));
         }
         // Before a flight is joined, too: whoever waits for a foreign one needs a timer.
@@ -169,7 +169,7 @@ impl Parts {
             return Boarding::Flight(Ticket {
                 number: flying.number,
                 wait: flying.signal.wait(),
-                fits: want.fits(step, flying),
+                fits: need.fits(step, flying),
                 foreign: flying.runtime != runtime.id(),
                 began: false,
             });
@@ -177,7 +177,7 @@ impl Parts {
         if let Some(error) = control.failures.standing(self.clock.monotonic()) {
             return Boarding::Landed(Err(error));
         }
-        let renewal = match want {
+        let renewal = match need {
             Need::Renewed { anew, .. } => Some(Arc::new(self.begin_renewal(*anew))),
             Need::Part(renewal) => Some(Arc::clone(renewal)),
             Need::Fresh | Need::Lasting | Need::Newer(_) => None,

@@ -114,11 +114,11 @@ impl PipelineProvider {
         landed
     }
 
-    async fn ride(&self, want: &Need) -> (Landed, bool) {
+    async fn ride(&self, need: &Need) -> (Landed, bool) {
         let last = self.handle.last();
         let aborted = || Err(self.handle.error(last, TokenErrorKind::Aborted));
         self.handle
-            .ride(last, want)
+            .ride(last, need)
             .await
             .map_or_else(|| (aborted(), false), |ride| (ride.landed, ride.began))
     }
@@ -161,8 +161,8 @@ impl TokenProvider for PipelineProvider {
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
         let (this, rejected) = (self.clone(), Arc::clone(rejected));
         MaybeReady::later(async move {
-            let want = Need::Newer(Arc::clone(&rejected));
-            let Some(ride) = this.handle.ride(this.handle.last(), &want).await else { return Ok(None) };
+            let need = Need::Newer(Arc::clone(&rejected));
+            let Some(ride) = this.handle.ride(this.handle.last(), &need).await else { return Ok(None) };
             let lease = Arc::clone(&ride.landed?.lease);
             // An endpoint that hands the same token out again has nothing newer.
             let newer = lease.generation() > rejected.generation() && lease.value() != rejected.value();
