@@ -14,7 +14,7 @@ use super::{
 use crate::{
     origin::Origin,
     path::PathSet,
-    provider::{Lease, Recorders, TokenProvider},
+    provider::{Lease, Recorders, TokenProvider, TokenRequest},
 };
 
 /// A layer's settings, checked and shared by all its services.
@@ -63,7 +63,7 @@ impl Rules {
     /// No rule, no token: options demand or forbid, and allow nothing.
     pub(super) fn plan<B>(&self, request: &Request<B>) -> Plan {
         let options = request.extensions().get::<InjectOptions>().copied().unwrap_or_default();
-        if options.demand == Demand::Skip {
+        if options.demand == Demand::Skip || request.extensions().get::<TokenRequest>().is_some() {
             return Plan::Pass;
         }
         let origin = self.origin_of(request.uri()).filter(|_| !self.excluded.matches(request.uri().path()));

@@ -33,7 +33,7 @@ impl Parts {
         let step = landing.step;
         let this = &self.steps[step];
         let before: Vec<u64> = this.parents.iter().map(|parent| self.held_generation(*parent)).collect();
-        let mut blamed = false;
+        let mut blamed = None;
         loop {
             let started = self.clock.monotonic();
             let epoch = this.slot.epoch();
@@ -72,22 +72,29 @@ impl Parts {
                 landing.land(obtained, origin, started)
             });
             match landed {
-                Ok(Some(held)) => return Ok(held),
+                Ok(Some(held)) => {
+                    if let Some(doubtful) = &blamed {
+                        self.drop_doubtful(doubtful);
+                    }
+                    return Ok(held);
+                }
                 Ok(None) => {}
                 Err(error) => {
                     let error = error.in_step(&this.name);
                     self.tell_failed(step, &error, started);
-                    let blames = !blamed && blame::falls_on_parents(&error);
+                    let sent = parents.iter().filter(|parent| fetch.has_used(&self.steps[parent.step].name));
+                    let doubtful = self.doubtful(step, sent);
+                    let blames = blamed.is_none() && blame::falls_on_parents(&error);
                     if !blames || !self.renew_parents(&parents, &fetch).await? {
                         return Err(error);
                     }
-                    blamed = true;
+                    blamed = Some(doubtful);
                 }
             }
         }
     }
 
-    fn held_generation(&self, step: usize) -> u64 {
+    pub(super) fn held_generation(&self, step: usize) -> u64 {
         self.steps[step].slot.load().as_ref().map_or(0, |held| held.generation())
     }
 

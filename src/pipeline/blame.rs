@@ -7,6 +7,8 @@
 //!    from.
 //! 3. A step whose endpoint refuses it blames the earlier tokens that it has sent: they are renewed, and the step
 //!    is tried once more. Tokens that were fetched for this very attempt are not to blame.
+//! 4. What else was made from a blamed token is dropped when the step was accepted with its successor, and no
+//!    sooner: until then the endpoint alone may be in trouble, and tokens that are good would go with it.
 
 use std::sync::Arc;
 
@@ -24,10 +26,22 @@ use crate::{
     store::LeaseVersion,
 };
 
-/// Whether a step was refused for a token that it has sent.
+/// What was made from blamed tokens: steps, and the generation that each of them had then.
+pub(super) struct Doubtful(Vec<(usize, u64)>);
+
+/// Whether a step was refused for a token that it has sent. A 401 says so, unless its code names something else:
+/// a client that could not show itself is one, too (RFC 6749 §5.2).
 pub(super) fn falls_on_parents(error: &TokenError) -> bool {
-    let code = matches!(error.code(), Some(OAuthErrorCode::InvalidToken | OAuthErrorCode::InvalidGrant));
-    error.kind() == TokenErrorKind::Refused && (code || error.status() == Some(StatusCode::UNAUTHORIZED))
+    let unauthorized = error.status() == Some(StatusCode::UNAUTHORIZED);
+    error.kind() == TokenErrorKind::Refused
+        && match error.code() {
+            Some(OAuthErrorCode::InvalidToken | OAuthErrorCode::InvalidGrant) => true,
+            None
+            | Some(OAuthErrorCode::ExpiredToken | OAuthErrorCode::InvalidRequest | OAuthErrorCode::Other) => {
+                unauthorized
+            }
+            Some(_) => false,
+        }
 }
 
 /// Whether a refresh token was refused, and not the request at this moment.
@@ -73,8 +87,10 @@ impl Parts {
         for root in roots.iter().filter(|root| **root != step) {
             self.reject_root(*root, self.source(step, held, *root));
         }
-        self.drop_dependents(&roots);
         let by = if step == self.last() { RejectedBy::Api } else { RejectedBy::Step };
+        if by == RejectedBy::Api {
+            self.drop_dependents(&roots);
+        }
         let (pipeline, name, generation) = (&*self.name, &*self.steps[step].name, held.generation());
         tracing::debug!(pipeline, step = name, generation, by = by.as_str(), level, "token refused");
         self.recorders.tell(&TokenEvent::Rejected { pipeline, step: name, generation, by });
@@ -110,6 +126,20 @@ impl Parts {
             roots.dedup();
         }
         roots
+    }
+
+    /// What was made from these earlier tokens, but for this step's own.
+    pub(super) fn doubtful<'a>(&self, step: usize, parents: impl Iterator<Item = &'a Parent>) -> Doubtful {
+        let made = parents.flat_map(|parent| &self.steps[parent.step].dependents);
+        let others = made.copied().filter(|other| *other != step);
+        Doubtful(others.map(|other| (other, self.held_generation(other))).collect())
+    }
+
+    /// Drops what is still the same.
+    pub(super) fn drop_doubtful(&self, doubtful: &Doubtful) {
+        let same = |&&(step, generation): &&(usize, u64)| self.held_generation(step) == generation;
+        let mut dropped: Vec<usize> = doubtful.0.iter().filter(same).map(|(step, _)| *step).collect();
+        self.drop_in_order(&mut dropped);
     }
 
     /// Renews the earlier tokens that were sent in vain. Returns whether there is another one.

@@ -69,8 +69,9 @@ impl TokenPipelineBuilder {
         }
     }
 
-    /// The client that token requests are sent with. It must not follow redirects, must not carry the layer
-    /// whose tokens it fetches, and its errors must hold no secrets: they become the causes of ours.
+    /// The client that token requests are sent with. It must not follow redirects, and its errors must hold no
+    /// secrets: they become the causes of ours. Where it carries the layer whose tokens it fetches, that layer lets its
+    /// requests pass.
     pub fn http(mut self, client: HttpClient) -> Self {
         self.http = Some(client);
         self

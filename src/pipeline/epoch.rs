@@ -61,11 +61,15 @@ impl Parts {
     pub(super) fn drop_dependents(&self, of: &[usize]) {
         let mut dropped: Vec<usize> =
             of.iter().flat_map(|step| &self.steps[*step].dependents).copied().collect();
+        self.drop_in_order(&mut dropped);
+    }
+
+    pub(super) fn drop_in_order(&self, steps: &mut Vec<usize>) {
         // A child's chain is longer than its parent's.
-        dropped.sort_unstable_by_key(|step| (self.steps[*step].depth, *step));
-        dropped.dedup();
-        for step in dropped {
-            self.steps[step].slot.next_epoch();
+        steps.sort_unstable_by_key(|step| (self.steps[*step].depth, *step));
+        steps.dedup();
+        for step in steps {
+            self.steps[*step].slot.next_epoch();
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     clock::{Clock, Timestamp},
     http_client::HttpClient,
     origin,
-    provider::{TokenError, TokenErrorKind},
+    provider::{TokenError, TokenErrorKind, TokenRequest},
     secret::Secret,
 };
 
@@ -153,16 +153,18 @@ impl Fetch {
         self.earlier.get(step).is_some_and(|earlier| earlier.used.load(Ordering::Relaxed))
     }
 
-    /// Sends a request and collects at most 64 KiB of the answer, whatever its status.
+    /// Sends a request and collects at most 64 KiB of the answer, whatever its status. A
+    /// [`TokenInjectLayer`](crate::TokenInjectLayer) on the client lets it pass: it would wait for itself.
     ///
     /// # Errors
     /// [`TokenErrorKind::Request`] for a URI that is not `https` (or `http` on loopback where that is allowed),
     /// [`TokenErrorKind::Timeout`] if the client says that there was no answer in time,
     /// [`TokenErrorKind::Transport`] if there is none for another reason.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
         if !origin::is_safe(request.uri(), self.http_on_loopback) {
             return Err(TokenError::new(TokenErrorKind::Request));
         }
+        request.extensions_mut().insert(TokenRequest);
         self.http.send(request).await.map_err(|error| {
             let kind = if is_timeout(&*error) { TokenErrorKind::Timeout } else { TokenErrorKind::Transport };
             TokenError::new(kind).with_source(error)

@@ -12,12 +12,17 @@ use crate::clock::Timestamp;
 /// Longer tokens are not looked into.
 const TOKEN_MAX: usize = 16 * 1024;
 
-/// The life of a token that was just issued: from `iat` to `exp`, so that the clocks need not agree; from now to
-/// `exp` if it does not say when it was issued (RFC 7519 §4.1). `None` for what is no readable JWT.
+/// The life of a token that has just come: from `iat` to `exp`, or from now to `exp` if that is less, because it may
+/// not have been issued just now (RFC 7519 §4.1). Where it has ended already, it is the clocks that do not agree, and
+/// the first counts alone. `None` for what is no readable JWT.
 pub(super) fn granted(token: &str, now: Timestamp) -> Option<Duration> {
     let claims = claims(token)?;
     let seconds = |name| claims.get(name).and_then(Value::as_f64);
-    usable(seconds("exp")? - seconds("iat").unwrap_or_else(|| unix(now)))
+    let end = seconds("exp")?;
+    let left = usable(end - unix(now));
+    let Some(issued) = seconds("iat") else { return left };
+    let whole = usable(end - issued)?;
+    Some(left.map_or(whole, |left| left.min(whole)))
 }
 
 /// What is left of the life of a token that may be old.
@@ -64,7 +69,8 @@ mod tests {
 
     #[test]
     fn r094_a_jwt_tells_its_life() {
-        check(r#"{"iat":1699999000,"exp":1700000600}"#, Some(1600), Some(600));
+        check(r#"{"iat":1699999000,"exp":1700000600}"#, Some(600), Some(600));
+        check(r#"{"iat":1700000100,"exp":1700000600}"#, Some(500), Some(600));
         check(r#"{"exp":1700000600}"#, Some(600), Some(600));
         check(r#"{"exp":1700000600.0,"iat":null}"#, Some(600), Some(600));
         // Clocks that differ: the life counts all the same.

@@ -9,6 +9,10 @@ pub struct Ask<'a> {
     repeatable: bool,
 }
 
+/// Extension of a request that fetches a token: it is given none, or it would wait for itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TokenRequest;
+
 impl<'a> Ask<'a> {
     /// What a request with these extensions asks, if it can be sent again after a 401.
     pub fn new(extensions: &'a Extensions) -> Self {

@@ -35,6 +35,7 @@ mod recorder;
 pub use all_of::{AllOf, AllOfBuilder};
 pub use api_key::ApiKey;
 pub use ask::Ask;
+pub(crate) use ask::TokenRequest;
 pub use basic::Basic;
 pub use bearer::StaticBearer;
 pub use error::{TokenError, TokenErrorKind, TokenErrorSide};

@@ -73,6 +73,8 @@ async fn r206_a_step_that_is_refused_for_its_parents_token_renews_that_one_once(
     for refusal in [
         || status(401, ""),
         || status(401, r#"{"error":"invalid_request"}"#),
+        || status(401, r#"{"error":"expired_token"}"#),
+        || status(401, r#"{"error":"something"}"#),
         || status(400, r#"{"error":"invalid_token"}"#),
         || status(400, r#"{"error":"invalid_grant"}"#),
         || Reply::Json(r#"{"error":"invalid_grant"}"#.to_owned()),
@@ -95,6 +97,9 @@ async fn r206_a_step_that_is_refused_for_its_parents_token_renews_that_one_once(
 async fn r206_other_failures_blame_nobody() {
     for failure in [
         || status(400, r#"{"error":"invalid_client"}"#),
+        || status(401, r#"{"error":"invalid_client"}"#),
+        || status(401, r#"{"error":"unauthorized_client"}"#),
+        || status(401, r#"{"error":"access_denied"}"#),
         || status(400, r#"{"error":"invalid_scope"}"#),
         || status(403, ""),
         || status(503, ""),
@@ -140,16 +145,78 @@ async fn r206_an_endpoint_that_refuses_everything_is_asked_a_bounded_number_of_t
     }
     // A new parent that never worked is hardly the cause, and then the endpoint is left alone.
     assert_eq!(since(&idp, 6), ["user"]);
-    // The first token was not touched by any of that, but it was made from one that was refused.
-    assert_eq!(at_hand(&pipeline.provider()), None);
+    // The first token was not touched by any of that: nothing has shown that it is not as good as before.
+    assert_eq!(at_hand(&pipeline.provider()).unwrap(), "Bearer user-1");
+    tokio::time::advance(secs(3600)).await;
+    let asked = idp.names().len();
     for _ in 0..240 {
         assert!(pipeline.token().await.is_err());
         tokio::time::advance(std::time::Duration::from_millis(500)).await;
     }
     // Two minutes: an attempt every 2.5 s to 5 s, each with at most one renewal of each level.
-    let calls = since(&idp, 7);
+    let calls = since(&idp, asked);
     let count = |name: &str| calls.iter().filter(|call| *call == name).count();
     assert!(count("user") <= 100 && count("app") <= 26 && count("device") <= 26, "{calls:?}");
+}
+
+/// An endpoint that is in trouble and says so with a 401, from now on.
+#[tokio::test(start_paused = true)]
+async fn r113_a_renewal_whose_endpoint_refuses_everything_displaces_no_token() {
+    let idp = Idp::new(|call, number| match (call.name(), number) {
+        ("user", 2..) => status(401, ""),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let pipeline = chain(&idp).build().unwrap();
+    let provider = pipeline.provider();
+    provider.leased().await.unwrap();
+    tokio::time::advance(secs(2640)).await;
+    for second in 0..900 {
+        assert_eq!(at_hand(&provider).unwrap(), "Bearer user-1", "{second}");
+        settle().await;
+        tokio::time::advance(secs(1)).await;
+        if second % 100 == 0 {
+            assert!(pipeline.refresh().await.is_err());
+        }
+    }
+    assert!(idp.names().len() > 10, "it was tried");
+}
+
+/// app -> user, app -> other, both -> last
+fn siblings(idp: &Idp) -> TokenPipelineBuilder {
+    let both = step("last").header_from("x-user", "user").header_from("x-other", "other");
+    let (user, other) = (step("user").header_from("x-app", "app"), step("other").header_from("x-app", "app"));
+    idp.pipeline().step(step("app")).step(user.ttl(secs(600))).step(other).step(both.ttl(secs(600)))
+}
+
+/// That a token was refused is certain when its successor is accepted where it was not.
+#[tokio::test(start_paused = true)]
+async fn r206_what_else_was_made_from_a_blamed_token_is_dropped_when_its_successor_is_accepted() {
+    for accepted in [true, false] {
+        let refused = Refused::default();
+        let this = refused.clone();
+        let idp = Idp::new(move |call, number| match (call.name(), number) {
+            _ if this.has(call) => status(401, ""),
+            ("user", 3) if !accepted => status(401, ""),
+            (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+        });
+        let pipeline = siblings(&idp).build().unwrap();
+        assert_eq!(pipeline.token().await.unwrap().value().expose(), "last-1");
+        refused.add("app-1");
+        tokio::time::advance(secs(600)).await;
+        let got = pipeline.token().await;
+        assert_eq!(got.is_ok(), accepted);
+        let mut asked = since(&idp, 4);
+        if accepted {
+            // `other` was not refused itself, and yet it is made from the new token now.
+            assert_eq!(asked, ["user", "app", "user", "other", "last"]);
+            continue;
+        }
+        assert_eq!(asked, ["user", "app", "user"]);
+        tokio::time::advance(secs(5)).await;
+        pipeline.token().await.unwrap();
+        asked = since(&idp, 7);
+        assert_eq!(asked, ["user", "last"], "`other` is as good as before");
+    }
 }
 
 /// Tokens that were fetched a moment ago, for this very flight, are not what is wrong.
@@ -211,8 +278,9 @@ async fn r206_if_the_parent_cannot_be_renewed_its_error_is_the_answer() {
     refused.add("app-1");
     let error = pipeline.refresh().await.unwrap_err();
     assert_eq!((error.step(), error.status().unwrap().as_u16()), (Some("app"), 503));
+    assert_eq!(pipeline.token().await.unwrap().value().expose(), "user-1", "the old one stays");
     // The refused token is not used again.
-    assert_eq!(pipeline.token().await.unwrap().value().expose(), "user-3");
+    assert_eq!(pipeline.refresh().await.unwrap().value().expose(), "user-3");
     assert_eq!(since(&idp, 3), ["user", "app", "app", "user"]);
 }
 

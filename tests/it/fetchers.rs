@@ -18,7 +18,7 @@ use http::{Extensions, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use portcullis::{
     BodyTokenFetcher, TokenPipeline,
-    clock::ManualClock,
+    clock::{ManualClock, Timestamp},
     http_client::HttpClient,
     maybe_ready::MaybeReady,
     outbound::InjectError,
@@ -201,6 +201,21 @@ async fn r094_a_jwt_of_a_fetcher_that_says_nothing_of_its_life_is_kept_as_long()
     for (wait, generation) in [(0, 1), (59, 1), (61, 2)] {
         clock.advance(secs(wait));
         assert_eq!(provider.leased().await.unwrap().generation(), generation, "after {wait} s");
+    }
+}
+
+/// As an endpoint hands out what it has issued before, and the clock is ahead by a little.
+#[tokio::test]
+async fn r094_a_jwt_that_was_issued_some_time_ago_is_kept_for_what_is_left() {
+    for (now, kept) in [(0, 120), (61, 60), (120, 1), (121, 120), (10_000, 120)] {
+        let clock = ManualClock::new(Timestamp::from_millis(now * 1000));
+        let builder = Idp::counting().pipeline_at(clock.clock()).margin(Duration::ZERO);
+        let provider = builder.step(Bare).build().unwrap().provider();
+        provider.leased().await.unwrap();
+        clock.advance(secs(kept) - Duration::from_millis(1));
+        assert_eq!(provider.leased().await.unwrap().generation(), 1, "{now}");
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(provider.leased().await.unwrap().generation(), 2, "{now}");
     }
 }
 

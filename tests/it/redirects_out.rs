@@ -210,10 +210,15 @@ async fn r205_a_redirect_of_a_token_endpoint_is_an_error_and_the_secret_stays() 
     }
 }
 
-/// Through a client with the very layer whose tokens it fetches: the endpoint's origin is not an allowed one, so its
-/// requests pass.
+/// Through a client with the very layer whose tokens it fetches, whether its endpoint's origin is an allowed one or not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r205_a_token_request_through_a_client_that_attaches_tokens_does_not_wait_for_itself() {
+    for allowed in [true, false] {
+        through_its_own_client(allowed).await;
+    }
+}
+
+async fn through_its_own_client(allowed: bool) {
     let (_api, at) = Server::start().await;
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
@@ -229,7 +234,9 @@ async fn r205_a_token_request_through_a_client_that_attaches_tokens_does_not_wai
     // The pipeline's client is the layered one, so the layer's provider is filled in later.
     let slot: Arc<std::sync::OnceLock<Arc<dyn TokenProvider>>> = Arc::default();
     let late = Late(http::header::AUTHORIZATION, Arc::clone(&slot));
-    let client = layer(late, &at).layer(http());
+    let layer = TokenInjectLayer::new(late).danger_allow_http_on_loopback().allow_origin(&at);
+    let layer = if allowed { layer.allow_origin(&idp) } else { layer };
+    let client = layer.build().unwrap().layer(http());
     let pipeline = TokenPipeline::builder("same")
         .http(HttpClient::new(client.clone()))
         .danger_allow_http_on_loopback()

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use portcullis::{
-    pipeline::{ClientAuth, PasswordGrant, TokenPipelineBuilder},
-    provider::{TokenErrorKind, TokenProvider},
+    pipeline::{ClientAuth, PasswordGrant, RefreshTokenGrant, TokenPipelineBuilder},
+    provider::{OAuthErrorCode, TokenErrorKind, TokenProvider},
 };
 
 use crate::{
@@ -56,6 +56,28 @@ async fn r112_a_refresh_token_is_used_where_there_is_one_and_kept_where_none_com
     );
     provider.refresh().await.unwrap();
     assert_eq!(grants(&idp), ["password", "r1", "r2", "r2"]);
+}
+
+/// A step that begins with a refresh token has nothing else to fall back on.
+#[tokio::test(start_paused = true)]
+async fn r114_a_refused_refresh_token_is_sent_once_in_an_attempt() {
+    let idp = Idp::new(|_, number| match number {
+        1 => answer(1, Some("r1")),
+        2 | 3 => status(400, r#"{"error":"invalid_grant"}"#),
+        number => answer(number, None),
+    });
+    let client = ClientAuth::public("me");
+    let step = RefreshTokenGrant::new("user", "https://idp.test/v1/user", client, "r0");
+    let provider = idp.pipeline().step(step).build().unwrap().provider();
+    provider.token().await.unwrap();
+    for asked in [2, 3] {
+        let error = provider.refresh().await.unwrap_err();
+        assert_eq!(error.code(), Some(OAuthErrorCode::InvalidGrant));
+        assert_eq!(idp.calls().len(), asked);
+        tokio::time::advance(secs(10)).await;
+    }
+    assert_eq!(provider.refresh().await.unwrap().value().expose(), "t4");
+    assert_eq!(grants(&idp), ["r0", "r1", "r1", "r1"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -34,7 +34,9 @@ pub type PasswordGrant = HttpTokenFetcher<Grant<ForUser>>;
 /// The client asks with a refresh token that it was given by hand (RFC 6749 §6).
 ///
 /// If an answer brings a new refresh token, that one is sent the next time; clones share it. It is kept in memory
-/// only: where the server takes each refresh token once, a process that starts again needs a new one.
+/// only: where the server takes each refresh token once, a process that starts again needs a new one, unless it
+/// [shares](super::super::TokenPipelineBuilder::shared) its tokens. Then the newest one is in the store, and what each
+/// process begins with is sent only where the store has none, or one that is refused.
 pub type RefreshTokenGrant = HttpTokenFetcher<Grant<ByRefreshToken>>;
 
 /// Asks by a grant. A refresh token that came with a token is redeemed at the same endpoint, by the same client, with
@@ -59,7 +61,15 @@ pub trait GrantKind: sealed::Sealed + Send + Sync + 'static {
     fn fields(&self) -> Vec<(&'static str, Secret)>;
 
     #[doc(hidden)]
+    fn begins(&self) -> Result<(), TokenError> {
+        Ok(())
+    }
+
+    #[doc(hidden)]
     fn received(&self, _token: &AccessToken) {}
+
+    #[doc(hidden)]
+    fn refused(&self, _refresh: &Secret, _error: &TokenError) {}
 }
 
 /// The client's own.
@@ -75,7 +85,13 @@ pub struct ForUser {
 
 /// The newest refresh token.
 #[derive(Clone)]
-pub struct ByRefreshToken(Arc<Mutex<Secret>>);
+pub struct ByRefreshToken(Arc<Mutex<Newest>>);
+
+struct Newest {
+    token: Secret,
+    /// It was refused a moment ago: whoever falls back on it need not send it once more.
+    refused: Option<TokenError>,
+}
 
 // ===== making one =====
 
@@ -121,7 +137,7 @@ impl RefreshTokenGrant {
         client: ClientAuth,
         refresh: impl Into<Secret>,
     ) -> Self {
-        let newest = ByRefreshToken(Arc::new(Mutex::new(refresh.into())));
+        let newest = ByRefreshToken(Arc::new(Mutex::new(Newest { token: refresh.into(), refused: None })));
         Self::by(name.into(), url.as_ref(), client, newest)
     }
 }
@@ -164,8 +180,16 @@ impl<K: GrantKind> Manner for Grant<K> {
         answer::read_body(response, &self.answer, now)
     }
 
+    fn begins(&self) -> Result<(), TokenError> {
+        self.kind.begins()
+    }
+
     fn received(&self, token: &AccessToken) {
         self.kind.received(token);
+    }
+
+    fn refused(&self, refresh: &Secret, error: &TokenError) {
+        self.kind.refused(refresh, error);
     }
 
     fn must_finish(&self) -> bool {
@@ -212,13 +236,28 @@ impl GrantKind for ByRefreshToken {
     const ONCE: bool = true;
 
     fn fields(&self) -> Vec<(&'static str, Secret)> {
-        vec![(REFRESH, self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())]
+        vec![(REFRESH, self.newest().token.clone())]
+    }
+
+    fn begins(&self) -> Result<(), TokenError> {
+        self.newest().refused.take().map_or(Ok(()), Err)
     }
 
     fn received(&self, token: &AccessToken) {
         if let Some(newest) = token.refresh() {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = newest.clone();
+            *self.newest() = Newest { token: newest.clone(), refused: None };
         }
+    }
+
+    fn refused(&self, refresh: &Secret, error: &TokenError) {
+        let mut newest = self.newest();
+        newest.refused = (newest.token == *refresh).then(|| error.clone());
+    }
+}
+
+impl ByRefreshToken {
+    fn newest(&self) -> MutexGuard<'_, Newest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

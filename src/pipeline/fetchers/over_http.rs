@@ -15,6 +15,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     pipeline::{
+        blame,
         fetch::{Fetch, TokenFetcher},
         life::{self, Lifetime},
         token::AccessToken,
@@ -48,9 +49,19 @@ pub trait Manner: sealed::Sealed + Send + Sync + 'static {
     #[doc(hidden)]
     fn read(&self, response: &Response<Bytes>, now: Timestamp) -> Result<AccessToken, TokenError>;
 
+    /// Before a fetch from the start. An error is the answer to it, and nothing is sent.
+    #[doc(hidden)]
+    fn begins(&self) -> Result<(), TokenError> {
+        Ok(())
+    }
+
     /// Sees each token that has come.
     #[doc(hidden)]
     fn received(&self, _token: &AccessToken) {}
+
+    /// Sees each refresh token that was refused.
+    #[doc(hidden)]
+    fn refused(&self, _refresh: &Secret, _error: &TokenError) {}
 
     /// Whether its request works only once.
     #[doc(hidden)]
@@ -279,6 +290,7 @@ impl<M: Manner> TokenFetcher for HttpTokenFetcher<M> {
     }
 
     async fn fetch(&self, fetch: &Fetch) -> Result<AccessToken, TokenError> {
+        self.manner.begins()?;
         self.exchange(fetch, self.manner.fields(None).unwrap_or_default()).await
     }
 
@@ -288,7 +300,15 @@ impl<M: Manner> TokenFetcher for HttpTokenFetcher<M> {
 
     async fn refresh(&self, fetch: &Fetch, refresh: &Secret) -> Result<Option<AccessToken>, TokenError> {
         match self.manner.fields(Some(refresh)) {
-            Some(fields) => self.exchange(fetch, fields).await.map(Some),
+            Some(fields) => {
+                let exchanged = self.exchange(fetch, fields).await;
+                if let Err(error) = &exchanged
+                    && blame::is_final(error)
+                {
+                    self.manner.refused(refresh, error);
+                }
+                exchanged.map(Some)
+            }
             None => Ok(None),
         }
     }

@@ -91,8 +91,9 @@ impl<'a> Want<'a> {
         self
     }
 
-    /// If one is fetched from the start: what is sent works only once, like a refresh token, so that it is sent under
-    /// the lock and with the store, or not at all.
+    /// What is sent to fetch one from the start works only once, like a refresh token, so that it is sent under the lock
+    /// and with the store, or not at all; and where a refresh token is known, that one is its successor and is sent
+    /// instead, whatever else is wanted.
     pub fn single_use(mut self) -> Self {
         self.single_use = true;
         self
@@ -136,7 +137,8 @@ impl<'a> Want<'a> {
 
     /// Whether a refresh token of this one may be used.
     pub(super) fn may_refresh(&self, from: &SharedToken) -> bool {
-        !self.from_the_start && from.token().refresh().is_some() && self.is_current(from)
+        let wanted = self.single_use || (!self.from_the_start && self.is_current(from));
+        wanted && from.token().refresh().is_some()
     }
 
     fn is_current(&self, token: &SharedToken) -> bool {

@@ -320,7 +320,7 @@ async fn r107_what_was_invalidated_before_it_was_seen_is_not_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r109_a_forced_refresh_takes_nothing_over_that_was_there_before() {
+async fn r107_a_forced_refresh_takes_nothing_over_that_was_there_before() {
     let site = Site::counting();
     let (here, there) = (site.process(chain), site.process(chain));
     here.token().await;
@@ -338,7 +338,7 @@ async fn r109_a_forced_refresh_takes_nothing_over_that_was_there_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r109_a_refresh_uses_a_shared_refresh_token_and_a_forced_one_does_not() {
+async fn r112_a_refresh_uses_a_shared_refresh_token_and_a_forced_one_does_not() {
     let site = Site::new(rotating());
     let (here, there) = (site.process(user), site.process(user));
     here.token().await;
@@ -482,6 +482,52 @@ async fn r207_a_refresh_token_to_begin_with_is_redeemed_by_one_process() {
     tokio::time::advance(secs(60)).await;
     assert_eq!(lonely.token().await, "t2");
     assert_eq!(sent(&site.idp), ["r0", "r1"]);
+    // It has taken the token over and still has the `r0` that it began with: whatever is wanted, it sends the newest.
+    tokio::time::advance(secs(10)).await;
+    assert_eq!(lonely.pipeline.force_refresh().await.unwrap().value().expose(), "t3");
+    tokio::time::advance(secs(10)).await;
+    processes[0].pipeline.invalidate("user").unwrap();
+    assert_eq!(processes[0].token().await, "t4");
+    assert_eq!(sent(&site.idp), ["r0", "r1", "r2", "r3"]);
+}
+
+/// The login has ended, and somebody has made a new one by hand.
+#[tokio::test(start_paused = true)]
+async fn r207_a_new_refresh_token_to_begin_with_is_sent_when_the_shared_one_is_refused() {
+    let site = Site::new(rotating());
+    let seeded = |seed: &'static str| {
+        move |builder: TokenPipelineBuilder| {
+            let (url, client) = ("https://idp.test/v1/user", ClientAuth::public("me"));
+            builder.step(RefreshTokenGrant::new("user", url, client, seed))
+        }
+    };
+    let old = site.process(seeded("r0"));
+    assert_eq!(old.token().await, "t1");
+    old.pipeline.shutdown().await;
+    // Another client's grant, as far as the store knows: `r1` is spent.
+    site.idp
+        .pipeline()
+        .step(RefreshTokenGrant::new("user", "https://idp.test/v1/user", ClientAuth::public("me"), "r1"))
+        .build()
+        .unwrap()
+        .token()
+        .await
+        .unwrap();
+    tokio::time::advance(secs(3600)).await;
+    assert_eq!(site.process(seeded("r2")).token().await, "t4");
+    assert_eq!(sent(&site.idp), ["r0", "r1", "r1", "r2"]);
+    // And where there is no other, the refused one is sent once in one attempt.
+    let site = Site::new(rotating());
+    let alone = site.process(seeded("r0"));
+    alone.token().await;
+    let other = site.idp.pipeline_at(site.clock.clone());
+    let grant = RefreshTokenGrant::new("user", "https://idp.test/v1/user", ClientAuth::public("me"), "r1");
+    other.step(grant).build().unwrap().token().await.unwrap();
+    tokio::time::advance(secs(3600)).await;
+    assert_eq!(alone.fails().await, TokenErrorKind::Refused);
+    assert_eq!(sent(&site.idp), ["r0", "r1", "r1"]);
+    assert_eq!(alone.fails().await, TokenErrorKind::Refused);
+    assert_eq!(sent(&site.idp), ["r0", "r1", "r1", "r1"]);
 }
 
 /// Somebody holds the lock for longer than an ordinary fetch is waited for.
