@@ -14,14 +14,9 @@
 //! assert_eq!(clock.now().as_millis(), 1_700_000_060_000);
 //! ```
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
-};
+mod system;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 /// A moment of wall-clock time: milliseconds since the Unix epoch, or [`Timestamp::NEVER`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +38,9 @@ pub trait TimeSource: Send + Sync + 'static {
 /// The clock of a service or a layer; cheap to clone.
 ///
 /// The default is the system's coarse clock: a read costs a few nanoseconds and is within about a timer tick
-/// (1–10 ms). A step of the system's wall clock is seen within a second.
+/// (1–10 ms). A step of the system's wall clock is seen within a second. So is that the machine has slept: monotonic
+/// time goes on by that span, and what has ended meanwhile has ended. A wall clock that is set ahead by more than
+/// 30 s looks the same.
 #[derive(Clone, Default)]
 pub struct Clock(Kind);
 
@@ -150,7 +147,7 @@ impl Clock {
     /// Wall-clock time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Kind::System => system_now(),
+            Kind::System => system::now(),
             Kind::Custom(source) => source.now(),
         }
     }
@@ -158,7 +155,7 @@ impl Clock {
     /// Monotonic time.
     pub fn monotonic(&self) -> Monotonic {
         match &self.0 {
-            Kind::System => Monotonic(coarse_nanos()),
+            Kind::System => system::monotonic(),
             Kind::Custom(source) => source.monotonic(),
         }
     }
@@ -171,35 +168,6 @@ impl fmt::Debug for Clock {
             Kind::Custom(_) => "Clock(custom)",
         })
     }
-}
-
-/// Wall clock minus monotonic clock, in milliseconds.
-static OFFSET_MILLIS: AtomicI64 = AtomicI64::new(0);
-/// The monotonic reading, in nanoseconds, from which on the offset is measured anew.
-static OFFSET_UNTIL: AtomicU64 = AtomicU64::new(0);
-
-/// The wall clock is the coarse monotonic one plus an offset that is measured once a second: a read of the real
-/// one costs eight times as much. Two threads that measure at once store about the same value, and the offset
-/// is one word, so no reader sees half of it.
-#[allow(clippy::disallowed_methods)] // the one place
-fn system_now() -> Timestamp {
-    let nanos = coarse_nanos();
-    let millis = i64::try_from(nanos / 1_000_000).unwrap_or(i64::MAX);
-    if nanos >= OFFSET_UNTIL.load(Ordering::Acquire) {
-        // A system clock before 1970 reads as 1970: everything stored is then in the future, and nothing is
-        // lost.
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let wall = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
-        OFFSET_MILLIS.store(wall.saturating_sub(millis), Ordering::Release);
-        OFFSET_UNTIL.store(nanos.saturating_add(1_000_000_000), Ordering::Release);
-    }
-    Timestamp(millis.saturating_add(OFFSET_MILLIS.load(Ordering::Acquire)))
-}
-
-#[allow(clippy::disallowed_methods)] // the one place
-fn coarse_nanos() -> u64 {
-    let origin = coarsetime::Instant::from_ticks(0);
-    coarsetime::Instant::now_without_cache_update().duration_since(origin).as_nanos()
 }
 
 #[cfg(feature = "test-util")]
