@@ -23,6 +23,7 @@ use crate::{
 #[derive(Default)]
 struct Page {
     counters: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+    gauges: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
     histograms: Mutex<BTreeMap<String, Arc<Values>>>,
     described: Mutex<Vec<String>>,
 }
@@ -47,8 +48,9 @@ impl Recorder for Page {
         self.described.lock().unwrap().push(key.as_str().to_owned());
     }
 
-    fn describe_gauge(&self, key: KeyName, _: Option<Unit>, _: SharedString) {
-        panic!("no gauge is ours: {key:?}")
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
+        assert_eq!(unit, Some(Unit::Seconds));
+        self.described.lock().unwrap().push(key.as_str().to_owned());
     }
 
     fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
@@ -61,7 +63,7 @@ impl Recorder for Page {
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        panic!("no gauge is ours: {key:?}")
+        Gauge::from_arc(Arc::clone(self.gauges.lock().unwrap().entry(series(key)).or_default()))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
@@ -83,10 +85,12 @@ impl Page {
         let counters = self.counters.lock().unwrap();
         let load = |count: &Arc<AtomicU64>| count.load(std::sync::atomic::Ordering::SeqCst);
         let counters = counters.iter().map(|(series, count)| format!("{series} {}", load(count)));
+        let gauges = self.gauges.lock().unwrap();
+        let gauges = gauges.iter().map(|(series, value)| format!("{series} {}", f64::from_bits(load(value))));
         let histograms = self.histograms.lock().unwrap();
         let histograms =
             histograms.iter().map(|(series, values)| format!("{series} {:?}", values.0.lock().unwrap()));
-        counters.chain(histograms).collect()
+        counters.chain(gauges).chain(histograms).collect()
     }
 }
 
@@ -211,7 +215,17 @@ fn r212_what_becomes_of_outgoing_tokens_is_counted_by_pipeline_and_step() {
     };
 
     let (pipeline, step, took) = ("crm", "user", Duration::from_millis(250));
-    let fetched = |kind| TokenEvent::Fetched { pipeline, step, generation: 7, kind, took, life: took };
+    let (waited, ends) = (Duration::from_millis(500), Timestamp::from_millis(1_700_000_000_500));
+    let fetched = |kind, waited| TokenEvent::Fetched {
+        pipeline,
+        step,
+        generation: 7,
+        kind,
+        took,
+        waited,
+        life: took,
+        ends,
+    };
     let error = TokenError::new(TokenErrorKind::Timeout);
     let page = Page::default();
     with_local_recorder(&page, || {
@@ -220,8 +234,9 @@ fn r212_what_becomes_of_outgoing_tokens_is_counted_by_pipeline_and_step() {
         {
             metrics.record(&TokenEvent::Leased { pipeline, outcome });
         }
-        metrics.record(&fetched(FetchKind::Fetch));
-        metrics.record(&fetched(FetchKind::Refresh));
+        metrics.record(&fetched(FetchKind::Fetch, Duration::ZERO));
+        metrics.record(&fetched(FetchKind::Refresh, waited));
+        metrics.record(&fetched(FetchKind::Shared, waited));
         metrics.record(&TokenEvent::Failed { pipeline, step, error: &error, took });
         metrics.record(&TokenEvent::Rejected { pipeline, step, generation: 7, by: RejectedBy::Api });
         metrics.record(&TokenEvent::Answered { outcome: "repeated", status: http::StatusCode::OK });
@@ -233,12 +248,15 @@ fn r212_what_becomes_of_outgoing_tokens_is_counted_by_pipeline_and_step() {
             "portcullis_token_fetches_total{pipeline=crm,step=user,outcome=error} 1",
             "portcullis_token_fetches_total{pipeline=crm,step=user,outcome=fetch} 1",
             "portcullis_token_fetches_total{pipeline=crm,step=user,outcome=refresh} 1",
+            "portcullis_token_fetches_total{pipeline=crm,step=user,outcome=shared} 1",
             "portcullis_token_leases_total{pipeline=crm,outcome=error} 1",
             "portcullis_token_leases_total{pipeline=crm,outcome=stale} 1",
             "portcullis_token_leases_total{pipeline=crm,outcome=wait} 2",
             "portcullis_token_outcomes_total{outcome=repeated} 1",
             "portcullis_token_rejections_total{pipeline=crm,step=user,by=api} 1",
+            "portcullis_token_end_timestamp_seconds{pipeline=crm,step=user} 1700000000.5",
             "portcullis_token_fetch_seconds{pipeline=crm,step=user} [0.25, 0.25, 0.25]",
+            "portcullis_token_wait_seconds{pipeline=crm,step=user} [0.5, 0.5]",
         ]
     );
     let described = page.described.lock().unwrap();

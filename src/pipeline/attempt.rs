@@ -127,11 +127,20 @@ impl Parts {
         }
     }
 
-    pub(super) fn tell_fetched(&self, landing: &Landing, kind: FetchKind, took: Duration, life: Duration) {
+    pub(super) fn tell_fetched(
+        &self,
+        landing: &Landing,
+        kind: FetchKind,
+        took: Duration,
+        waited: Duration,
+        life: Duration,
+    ) {
         let (pipeline, step) = (&*self.name, &*self.steps[landing.step].name);
         let generation = landing.number;
         tracing::debug!(pipeline, step, generation, kind = kind.as_str(), "token fetched");
-        self.recorders.tell(&TokenEvent::Fetched { pipeline, step, generation, kind, took, life });
+        let ends = self.clock.now().plus(life);
+        let event = TokenEvent::Fetched { pipeline, step, generation, kind, took, waited, life, ends };
+        self.recorders.tell(&event);
     }
 
     fn tell_failed(&self, step: usize, error: &TokenError, started: Monotonic) {

@@ -8,7 +8,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{runtime::Handle, time};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{
     land::Landing,
@@ -66,6 +66,8 @@ struct Ticket {
     /// It is driven by another runtime, which may stand still.
     foreign: bool,
     began: bool,
+    /// The flight's.
+    span: Span,
 }
 
 impl Parts {
@@ -91,7 +93,10 @@ impl Parts {
                 Boarding::Landed(landed) => return Some(Ride { landed, began: false }),
                 Boarding::Flight(ticket) => ticket,
             };
-            let Ticket { number, wait, fits, foreign, began } = ticket;
+            let Ticket { number, wait, fits, foreign, began, span } = ticket;
+            if !began {
+                span.follows_from(Span::current());
+            }
             // If the runtime of the flight stands still, so does this one, unless it is another. Ten thousand who
             // wait need no timers.
             let landed = if foreign { Box::pin(self.wait(step, number, wait)).await } else { wait.await };
@@ -172,6 +177,7 @@ impl Parts {
                 fits: need.fits(step, flying),
                 foreign: flying.runtime != runtime.id(),
                 began: false,
+                span: flying.span.clone(),
             });
         }
         if let Some(error) = control.failures.standing(self.clock.monotonic()) {
@@ -183,7 +189,14 @@ impl Parts {
             Need::Fresh | Need::Lasting | Need::Newer(_) => None,
         };
         let (number, signal) = self.start(&runtime, step, &mut control, renewal);
-        Boarding::Flight(Ticket { number, wait: signal.wait(), fits: true, foreign: false, began: true })
+        Boarding::Flight(Ticket {
+            number,
+            wait: signal.wait(),
+            fits: true,
+            foreign: false,
+            began: true,
+            span: Span::none(),
+        })
     }
 
     /// Called under the lock.
@@ -204,7 +217,7 @@ impl Parts {
             step = name,
             generation = number
         );
-        span.follows_from(tracing::Span::current());
+        span.follows_from(Span::current());
         // Sent where the task is dropped: with its runtime, or because it was stopped.
         let (signal, sender) = Signal::new(Err(self.error(step, TokenErrorKind::Aborted)));
         let (parts, its_renewal) = (Arc::clone(self), renewal.clone());
@@ -223,9 +236,10 @@ impl Parts {
             drop(landing);
             sender.send(landed);
         };
-        let task = runtime.spawn(fly.instrument(span)).abort_handle();
+        let task = runtime.spawn(fly.instrument(span.clone())).abort_handle();
         let (flying, runtime) = (Arc::clone(&signal), runtime.id());
-        control.flight = Some(Flying { number, signal: flying, task, runtime, renewal, must_finish: false });
+        let must_finish = false;
+        control.flight = Some(Flying { number, signal: flying, task, span, runtime, renewal, must_finish });
         (number, signal)
     }
 

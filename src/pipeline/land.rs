@@ -44,11 +44,11 @@ impl Landing {
         origin: Origin,
         started: Monotonic,
     ) -> Result<Option<Arc<Held>>, TokenError> {
-        let (parts, Obtained { token: shared, kind, round_trip }) = (&*self.parts, obtained);
+        let (parts, Obtained { token: shared, kind, round_trip, waited }) = (&*self.parts, obtained);
         let now = parts.clock.monotonic();
         let (left, life) = (shared.remaining(now), shared.life());
-        let (token, waited) = (shared.token(), now.since(shared.received()));
-        let refresh_in = token.refresh_in().map(|wanted| wanted.saturating_sub(waited));
+        let (token, since) = (shared.token(), now.since(shared.received()));
+        let refresh_in = token.refresh_in().map(|wanted| wanted.saturating_sub(since));
         let span = Life { received: now, left, life, refresh_in, round_trip };
         let moments = parts.windows.moments(span, backoff::draw());
         // Only the last step's token goes into the header, so only its type has to make sense there.
@@ -56,7 +56,7 @@ impl Landing {
         let lease = Lease::new(token.header_value(prefix)?, self.number);
         let held = self.put(Minted { shared, lease, received: now, moments, origin });
         if held.is_some() {
-            parts.tell_fetched(self, kind, now.since(started), left);
+            parts.tell_fetched(self, kind, now.since(started).saturating_sub(waited), waited, left);
         }
         Ok(held)
     }

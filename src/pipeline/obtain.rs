@@ -31,6 +31,8 @@ pub(super) struct Obtained {
     pub(super) token: SharedToken,
     pub(super) kind: FetchKind,
     pub(super) round_trip: Duration,
+    /// For others that share it.
+    pub(super) waited: Duration,
 }
 
 impl Parts {
@@ -59,7 +61,8 @@ impl Parts {
         let received = self.clock.monotonic();
         let life = self.life_of(&token);
         let token = SharedToken::own(token, life, received, made_at);
-        Ok(Obtained { token, kind, round_trip: received.since(sent) })
+        let round_trip = received.since(sent);
+        Ok(Obtained { token, kind, round_trip, waited: Duration::ZERO })
     }
 
     /// One exchange: with this refresh token if the step knows how, otherwise from the start.

@@ -7,7 +7,10 @@
 //! 3. A token that is made from one which could not be shared is not shared either.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -71,8 +74,10 @@ impl Sharing<'_> {
         if self.bound || self.parts.steps[self.step].parents.is_empty() {
             return None;
         }
+        let began = self.parts.clock.monotonic();
         let token = self.shared.find(self.key, &self.want()).await?;
-        Some(Obtained { token, kind: FetchKind::Shared, round_trip: Duration::ZERO })
+        let waited = self.parts.clock.monotonic().since(began);
+        Some(Obtained { token, kind: FetchKind::Shared, round_trip: Duration::ZERO, waited })
     }
 
     /// The versions of the earlier tokens, as far as those are shared. `None` if one of them could not be, and so what
@@ -91,11 +96,15 @@ impl Sharing<'_> {
         sources: &[LeaseVersion],
     ) -> Result<Obtained, TokenError> {
         let (parts, fetched) = (self.parts, Mutex::new(None));
+        let (began, exchanging) = (parts.clock.monotonic(), AtomicU64::new(0));
         let exchange = |refresh: Option<Secret>| {
-            let fetched = &fetched;
+            let (fetched, exchanging) = (&fetched, &exchanging);
             async move {
+                let began = parts.clock.monotonic();
                 let exchange = parts.exchange(landing, fetch, refresh.as_ref());
-                let exchanged = bounded(parts.fetch_timeout, exchange).await?;
+                let exchanged = bounded(parts.fetch_timeout, exchange).await;
+                exchanging.fetch_add(nanos(parts.clock.monotonic().since(began)), Ordering::Relaxed);
+                let exchanged = exchanged?;
                 let life = parts.life_of(&exchanged.token);
                 let round_trip = parts.clock.monotonic().since(exchanged.sent);
                 let kind = exchanged.kind;
@@ -108,7 +117,9 @@ impl Sharing<'_> {
         let fetched = fetched.into_inner().unwrap_or_else(PoisonError::into_inner);
         let taken = (FetchKind::Shared, Duration::ZERO);
         let (kind, round_trip) = fetched.filter(|_| token.was_fetched()).unwrap_or(taken);
-        Ok(Obtained { token, kind, round_trip })
+        let exchanging = Duration::from_nanos(exchanging.into_inner());
+        let waited = parts.clock.monotonic().since(began).saturating_sub(exchanging);
+        Ok(Obtained { token, kind, round_trip, waited })
     }
 
     fn want(&self) -> Want<'_> {
@@ -133,4 +144,8 @@ impl Sharing<'_> {
         let (from, above) = this.slot.shared_from();
         want.living(parts.windows.margin).not_before(from).above(above)
     }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -10,6 +10,7 @@ use std::{
 
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::{runtime, task::AbortHandle};
+use tracing::Span;
 
 use super::{
     backoff::Failures, renewal::Renewal, shared::SharedToken, signal::Signal, token::AccessToken,
@@ -86,6 +87,8 @@ pub(super) struct Flying {
     pub(super) number: u64,
     pub(super) signal: Arc<Signal<Landed>>,
     pub(super) task: AbortHandle,
+    /// Linked to the span of everybody who waits.
+    pub(super) span: Span,
     pub(super) runtime: runtime::Id,
     /// The renewal that it belongs to.
     pub(super) renewal: Option<Arc<Renewal>>,

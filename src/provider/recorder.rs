@@ -10,6 +10,7 @@ use std::{
 use http::StatusCode;
 
 use super::TokenError;
+use crate::clock::Timestamp;
 
 /// Is told what becomes of tokens: for counters, or to act when a fetch fails.
 ///
@@ -49,10 +50,14 @@ pub enum TokenEvent<'a> {
         generation: u64,
         /// How it was had.
         kind: FetchKind,
-        /// How long the step's own exchange took, with the waits for others that share the token.
+        /// How long the step's own exchange took.
         took: Duration,
+        /// How long it has waited for the store of shared tokens, its lock, and others that fetch.
+        waited: Duration,
         /// How long the token lives, from now on.
         life: Duration,
+        /// When that is over.
+        ends: Timestamp,
     },
     /// A step's own exchange has failed. Steps that wait for its token fail with it, and are not told of.
     #[non_exhaustive]

@@ -4,6 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use portcullis::provider::{Recorder, TokenEvent, TokenProvider};
 
+use tracing::{Dispatch, Instrument, Subscriber, info_span, span, subscriber::NoSubscriber};
+use tracing_subscriber::{Layer, layer::Context, prelude::*, registry::LookupSpan};
+
 use crate::{
     idp::{Idp, Leased, Reply, settle, status, step, token},
     support::secs,
@@ -141,4 +144,31 @@ async fn r111_hooks_hold_no_lock_and_their_panics_change_nothing() {
     assert_eq!(provider.leased().await.unwrap().value(), "Bearer t3");
     let names = called.lock().unwrap().clone();
     assert_eq!(names, ["Fetched", "Leased", "Rejected", "Failed", "Fetched", "Leased"]);
+}
+
+/// Writes down which span follows from which, by name.
+#[derive(Clone, Default)]
+struct Links(Arc<Mutex<Vec<(&'static str, &'static str)>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Links {
+    fn on_follows_from(&self, span: &span::Id, follows: &span::Id, ctx: Context<'_, S>) {
+        let name = |id| ctx.span(id).unwrap().name();
+        self.0.lock().unwrap().push((name(span), name(follows)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r111_a_flight_has_one_span_that_is_linked_to_all_who_wait() {
+    let links = Links::default();
+    // With one subscriber alone, another test's thread could say for all that nobody reads these spans.
+    let _second = Dispatch::new(NoSubscriber::default());
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(links.clone()));
+    let idp = Idp::new(|_, _| Reply::After(secs(1), token("t")));
+    let provider = idp.pipeline().step(step("user")).build().unwrap().provider();
+    let (first, second) = (info_span!("first"), info_span!("second"));
+    let (one, two) = tokio::join!(provider.leased().instrument(first), provider.leased().instrument(second),);
+    assert!(one.is_ok() && two.is_ok());
+    provider.leased().instrument(info_span!("late")).await.unwrap();
+    assert_eq!(*links.0.lock().unwrap(), [("token_flight", "first"), ("token_flight", "second")]);
+    assert_eq!(idp.names().len(), 1);
 }

@@ -36,6 +36,8 @@ struct Process {
     pipeline: TokenPipeline,
     store: FaultyLeases,
     had: Arc<Mutex<Vec<String>>>,
+    /// Seconds that an exchange has taken, that others were waited for, and that the token lives.
+    times: Arc<Mutex<Vec<[u64; 3]>>>,
 }
 
 impl Site {
@@ -53,15 +55,18 @@ impl Site {
         let store = FaultyLeases::new(self.memory.clone());
         let shared = SharedLeases::sealed("shop", store.clone(), self.ring.clone());
         let had: Arc<Mutex<Vec<String>>> = Arc::default();
-        let noted = Arc::clone(&had);
+        let times: Arc<Mutex<Vec<[u64; 3]>>> = Arc::default();
+        let (noted, timed, clock) = (Arc::clone(&had), Arc::clone(&times), self.clock.clone());
         let note = move |event: &TokenEvent<'_>| {
-            if let TokenEvent::Fetched { step, kind, .. } = event {
+            if let TokenEvent::Fetched { step, kind, took, waited, life, ends, .. } = event {
                 noted.lock().unwrap().push(format!("{step} {}", kind.as_str()));
+                timed.lock().unwrap().push([*took, *waited, *life].map(|span| span.as_secs()));
+                assert_eq!(*ends, clock.now().plus(*life));
             }
         };
         let builder = self.idp.pipeline_at(self.clock.clone()).on_event(note);
         let shared = shared.clock(self.clock.clone()).build().unwrap();
-        Process { pipeline: steps(builder.shared(shared)).build().unwrap(), store, had }
+        Process { pipeline: steps(builder.shared(shared)).build().unwrap(), store, had, times }
     }
 
     fn asked(&self) -> Vec<String> {
@@ -152,6 +157,20 @@ async fn r207_processes_that_begin_together_fetch_each_step_once() {
     let fetched = kinds.iter().flatten().filter(|had| had.ends_with(" fetch")).count();
     assert_eq!(fetched, 2, "{kinds:?}");
     assert!(kinds.iter().flatten().all(|had| had.ends_with(" fetch") || had.ends_with(" shared")));
+    // Two seconds in all: what one process has fetched the others have waited for.
+    for process in &processes {
+        let times = process.times.lock().unwrap();
+        let [took, waited]: [u64; 2] =
+            std::array::from_fn(|index| times.iter().map(|times| times[index]).sum());
+        assert!(took + waited >= 1 && took <= 2 && waited <= 2, "{times:?}");
+        assert!(times.iter().all(|[.., life]| (3598..=3600).contains(life)), "{times:?}");
+    }
+    let took: u64 = processes
+        .iter()
+        .flat_map(|process| process.times.lock().unwrap().clone())
+        .map(|times| times[0])
+        .sum();
+    assert_eq!(took, 2);
 }
 
 #[tokio::test(start_paused = true)]
