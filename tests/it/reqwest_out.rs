@@ -253,22 +253,6 @@ async fn sec_k04_reqwest_a_401_from_elsewhere_costs_no_token() {
     );
 }
 
-/// A URI may be 64 KiB long; written as a URL, the quotes in its query take three bytes each.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sec_k04_reqwest_an_answer_from_no_uri_is_nobodys() {
-    let (api, at) = Peer::start().await;
-    api.redirect("/long", 302, format!("/?{}", "'".repeat(30_000)));
-    api.refuse("t-1");
-    let stock = Stock::new();
-    let layer = layer(stock.clone(), &at).default_origin(&at).build().unwrap();
-    let client = Client::builder().no_proxy().redirect(same_origin_redirects()).build().unwrap();
-    let service = ReqwestService::from_client(client).assume_no_foreign_redirects();
-    let response = send(&layer, service, request(Method::GET, &format!("{at}/long"), "")).await.unwrap();
-    assert_eq!((response.status().as_u16(), outcome(&response)), (401, Some("foreign")));
-    assert_eq!(api.state().seen.len(), 2);
-    assert!(stock.state().rejected.is_empty());
-}
-
 // ===== errors =====
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
