@@ -1,4 +1,4 @@
-//! reqwest: its client below the layers, and the token layer below its middlewares.
+//! reqwest: its client below the layers, and the token layer among its middlewares.
 //!
 //! 1. reqwest sits below our layers and follows redirects itself. It takes `Authorization` and `Cookie` off at the first
 //!    step to another origin and has them back at the second, and it leaves headers of other names on at every step. So
