@@ -63,6 +63,8 @@ mod file;
 mod metrics;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 
 pub mod docs;
 
@@ -72,6 +74,10 @@ pub use self::axum::Require;
 pub use self::metrics::Metrics;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLeases, RedisLeasesBuilder};
+#[cfg(feature = "reqwest-middleware")]
+pub use self::reqwest::TokenMiddleware;
+#[cfg(feature = "reqwest")]
+pub use self::reqwest::{ReqwestError, ReqwestFuture, ReqwestService, same_origin_redirects};
 pub use file::FileLeases;
 pub use identity::Auth;
 pub use inbound::AuthLayer;

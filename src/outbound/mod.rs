@@ -54,6 +54,8 @@
 
 mod again;
 mod attempt;
+#[cfg(feature = "reqwest-middleware")]
+mod borrowed;
 mod budget;
 mod builder;
 mod drain;

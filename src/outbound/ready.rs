@@ -49,7 +49,7 @@ where
 }
 
 /// Returns whether it had to wait.
-async fn readied<S, B>(service: &mut S) -> Result<bool, InjectError>
+pub(super) async fn readied<S, B>(service: &mut S) -> Result<bool, InjectError>
 where
     S: Service<Request<B>>,
     S::Error: Into<BoxError>,

@@ -36,6 +36,12 @@ mod redis_server;
 mod refresh_tokens;
 mod replay;
 mod request_log;
+#[cfg(feature = "reqwest-middleware")]
+mod reqwest_middleware;
+#[cfg(feature = "reqwest")]
+mod reqwest_out;
+#[cfg(feature = "reqwest")]
+mod reqwest_peer;
 mod retry;
 mod rules_out;
 mod schedules;

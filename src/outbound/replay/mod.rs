@@ -43,6 +43,12 @@ pub trait Replay<B>: Clone + Send + Sync + 'static {
 pub trait Rebox: Body<Data = Bytes> + Default + Send + Unpin + Sized + 'static {
     /// The same frames, as a body of this type.
     fn rebox(body: Teed<Self>) -> Self;
+
+    /// A second handle of a body that is in memory whole, both without a copy of its bytes. Then nobody reads along,
+    /// and the body stays what it is. By default there is none.
+    fn twin(&mut self) -> Option<Self> {
+        None
+    }
 }
 
 impl<E: 'static> Rebox for http_body_util::combinators::UnsyncBoxBody<Bytes, E> {

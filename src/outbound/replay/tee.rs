@@ -19,6 +19,8 @@ use super::{
 ///    was; one that was not read is sent for the first time. Trailers are repeated, too.
 /// 4. While the transport still holds the body there is nothing to send again, and the 401 is the answer.
 ///
+/// A body that is in memory whole, as reqwest's may be, is sent as it is and cloned ([`Rebox::twin`]).
+///
 /// Chunks of 1 KiB and more are kept as handles of the same memory; they keep the whole buffer alive that they
 /// are a part of.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,7 @@ pub struct Tee {
 
 pub(super) enum Saved<B> {
     Empty,
+    Whole(B),
     Shared(Kept<B>),
 }
 
@@ -79,6 +82,9 @@ impl<B: Rebox> Replay<B> for Tee {
         if !self.can_save(body) {
             return None;
         }
+        if let Some(twin) = body.twin() {
+            return Some(TeeSaved(Saved::Whole(twin)));
+        }
         let kept = Kept(Arc::new(Mutex::new(State::Sending)));
         *body = B::rebox(Teed::first(mem::take(body), Record::new(self.limit), kept.clone()));
         Some(TeeSaved(Saved::Shared(kept)))
@@ -86,7 +92,7 @@ impl<B: Rebox> Replay<B> for Tee {
 
     fn is_lost(&self, saved: &TeeSaved<B>) -> bool {
         match &saved.0 {
-            Saved::Empty => false,
+            Saved::Empty | Saved::Whole(_) => false,
             Saved::Shared(kept) => matches!(*kept.state(), State::Lost),
         }
     }
@@ -94,6 +100,7 @@ impl<B: Rebox> Replay<B> for Tee {
     fn restore(&self, saved: TeeSaved<B>) -> Option<B> {
         let kept = match saved.0 {
             Saved::Empty => return Some(B::default()),
+            Saved::Whole(body) => return Some(body),
             Saved::Shared(kept) => kept,
         };
         let state = mem::replace(&mut *kept.state(), State::Lost);
