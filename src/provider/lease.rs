@@ -11,6 +11,9 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A token, as the finished value of the header that carries it.
+///
+/// The value is a copy of the token that cannot be wiped from memory when it is dropped: header values of `http` are
+/// shared with every request that they were put into. It is marked sensitive, which keeps it out of `Debug`.
 pub struct Lease {
     value: HeaderValue,
     generation: u64,

@@ -256,6 +256,27 @@ async fn sec_k07_dropping_every_caller_neither_stops_nor_spoils_the_fetch() {
     assert_eq!(idp.names().len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn sec_k07_who_began_the_fetch_goes_away_and_the_others_get_its_token() {
+    let idp = Idp::new(|_, number| Reply::After(secs(10), token(&format!("t{number}"))));
+    let provider = idp.pipeline().step(step("only")).build().unwrap().provider();
+    let call = || {
+        let provider = provider.clone();
+        tokio::spawn(async move { lease(&provider).await })
+    };
+    let first = call();
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(idp.names().len(), 1, "it has begun the fetch");
+    let others = [call(), call()];
+    tokio::time::sleep(secs(1)).await;
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    for other in others {
+        assert_eq!(other.await.unwrap().unwrap(), "Bearer t1");
+    }
+    assert_eq!(idp.names().len(), 1);
+}
+
 // ===== checked when built =====
 
 #[track_caller]
