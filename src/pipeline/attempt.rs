@@ -83,7 +83,7 @@ impl Parts {
                     let error = error.in_step(&this.name);
                     self.tell_failed(step, &error, started);
                     let sent = parents.iter().filter(|parent| fetch.has_used(&self.steps[parent.step].name));
-                    let doubtful = self.doubtful(step, sent);
+                    let doubtful = self.doubtful(sent);
                     let blames = blamed.is_none() && blame::falls_on_parents(&error);
                     if !blames || !self.renew_parents(&parents, &fetch).await? {
                         return Err(error);

@@ -20,6 +20,7 @@ use super::{
     fetch::Fetch,
     flight::{Need, Ride},
     parts::Parts,
+    slot::Held,
 };
 use crate::{
     provider::{Lease, OAuthErrorCode, RejectedBy, TokenError, TokenErrorKind, TokenEvent},
@@ -128,14 +129,13 @@ impl Parts {
         roots
     }
 
-    /// What was made from these earlier tokens, but for this step's own.
-    pub(super) fn doubtful<'a>(&self, step: usize, parents: impl Iterator<Item = &'a Parent>) -> Doubtful {
+    /// What was made from these earlier tokens.
+    pub(super) fn doubtful<'a>(&self, parents: impl Iterator<Item = &'a Parent>) -> Doubtful {
         let made = parents.flat_map(|parent| &self.steps[parent.step].dependents);
-        let others = made.copied().filter(|other| *other != step);
-        Doubtful(others.map(|other| (other, self.held_generation(other))).collect())
+        Doubtful(made.map(|step| (*step, self.held_generation(*step))).collect())
     }
 
-    /// Drops what is still the same.
+    /// Drops what is still the same, and so not what was made from the successor since.
     pub(super) fn drop_doubtful(&self, doubtful: &Doubtful) {
         let same = |&&(step, generation): &&(usize, u64)| self.held_generation(step) == generation;
         let mut dropped: Vec<usize> = doubtful.0.iter().filter(same).map(|(step, _)| *step).collect();
@@ -151,8 +151,8 @@ impl Parts {
         let sent = |parent: &&Parent| !parent.just_fetched && fetch.has_used(&self.steps[parent.step].name);
         let renewed = join_all(parents.iter().filter(sent).map(|parent| async {
             let need = Need::Newer(Arc::clone(&parent.held.lease));
-            let Ride { landed, .. } = self.ride(parent.step, &need).await?;
-            Some(landed.map(|held| held.token().value() != parent.held.token().value()))
+            let another = |held: &Arc<Held>| held.token().value() != parent.held.token().value();
+            self.ride(parent.step, &need, another).await.map(|ride: Ride<bool>| ride.landed)
         }));
         let mut another = false;
         for renewed in renewed.await.into_iter().flatten() {

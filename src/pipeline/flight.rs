@@ -14,7 +14,7 @@ use super::{
     land::Landing,
     parts::Parts,
     renewal::Renewal,
-    signal::{Signal, Wait},
+    signal::{Sent, Signal, Wait},
     slot::{Control, Flying, Held, Landed},
 };
 use crate::{
@@ -45,8 +45,8 @@ pub(super) enum Need {
 }
 
 /// What a caller got.
-pub(super) struct Ride {
-    pub(super) landed: Landed,
+pub(super) struct Ride<T> {
+    pub(super) landed: Result<T, TokenError>,
     /// Its call has begun the fetch.
     pub(super) began: bool,
 }
@@ -73,14 +73,19 @@ struct Ticket {
 impl Parts {
     /// A token, without a lock if there is one.
     pub(super) async fn get(self: &Arc<Self>, step: usize, need: &Need) -> Landed {
-        let ride = self.ride(step, need).await;
+        let ride = self.ride(step, need, Arc::clone).await;
         ride.map_or_else(|| Err(self.error(step, TokenErrorKind::Aborted)), |ride| ride.landed)
     }
 
-    /// A token, if need be by a flight. `None` if a fetch would be in vain.
-    pub(super) async fn ride(self: &Arc<Self>, step: usize, need: &Need) -> Option<Ride> {
+    /// What is taken of a token, if need be by a flight. `None` if a fetch would be in vain.
+    pub(super) async fn ride<T>(
+        self: &Arc<Self>,
+        step: usize,
+        need: &Need,
+        take: impl Fn(&Arc<Held>) -> T,
+    ) -> Option<Ride<T>> {
         if let Some(held) = self.usable(step, need) {
-            return Some(Ride { landed: Ok(held), began: false });
+            return Some(Ride { landed: Ok(take(&held)), began: false });
         }
         if let Need::Newer(rejected) = need
             && !self.reject(step, rejected)
@@ -90,7 +95,9 @@ impl Parts {
         let mut aborted = false;
         loop {
             let ticket = match self.board(step, need) {
-                Boarding::Landed(landed) => return Some(Ride { landed, began: false }),
+                Boarding::Landed(landed) => {
+                    return Some(Ride { landed: landed.map(|held| take(&held)), began: false });
+                }
                 Boarding::Flight(ticket) => ticket,
             };
             let Ticket { number, wait, fits, foreign, began, span } = ticket;
@@ -99,10 +106,14 @@ impl Parts {
             }
             // If the runtime of the flight stands still, so does this one, unless it is another. Ten thousand who
             // wait need no timers.
-            let landed = if foreign { Box::pin(self.wait(step, number, wait)).await } else { wait.await };
+            let sent = if foreign { Box::pin(self.wait(step, number, wait)).await } else { Ok(wait.await) };
             if !fits {
                 continue;
             }
+            let landed = sent.and_then(|sent| match &*sent {
+                Ok(held) => Ok(take(held)),
+                Err(error) => Err(error.clone()),
+            });
             match landed {
                 // Its runtime has ended; this one has not.
                 Err(error) if error.kind() == TokenErrorKind::Aborted && !aborted => aborted = true,
@@ -128,10 +139,10 @@ impl Parts {
     }
 
     /// Waits for a flight on another runtime, as long as it can take.
-    async fn wait(&self, step: usize, number: u64, wait: Wait<Landed>) -> Landed {
-        time::timeout(self.patience(step).saturating_add(SLACK), wait).await.unwrap_or_else(|_elapsed| {
+    async fn wait(&self, step: usize, number: u64, wait: Wait<Landed>) -> Result<Sent<Landed>, TokenError> {
+        time::timeout(self.patience(step).saturating_add(SLACK), wait).await.map_err(|_elapsed| {
             self.abandon(step, number);
-            Err(self.error(step, TokenErrorKind::Timeout))
+            self.error(step, TokenErrorKind::Timeout)
         })
     }
 

@@ -47,9 +47,8 @@ impl Landing {
         let (parts, Obtained { token: shared, kind, round_trip, waited }) = (&*self.parts, obtained);
         let now = parts.clock.monotonic();
         let (left, life) = (shared.remaining(now), shared.life());
-        let (token, since) = (shared.token(), now.since(shared.received()));
-        let refresh_in = token.refresh_in().map(|wanted| wanted.saturating_sub(since));
-        let span = Life { received: now, left, life, refresh_in, round_trip };
+        let token = shared.token();
+        let span = Life { received: now, left, life, refresh_in: token.refresh_in(), round_trip };
         let moments = parts.windows.moments(span, backoff::draw());
         // Only the last step's token goes into the header, so only its type has to make sense there.
         let prefix = if self.step == parts.last() { &parts.prefix } else { &Prefix::None };

@@ -5,13 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use tokio::{runtime::Handle, time};
 
-use super::{
-    epoch::UnknownStep,
-    flight::Need,
-    handle,
-    slot::{Held, Landed},
-    token::AccessToken,
-};
+use super::{epoch::UnknownStep, flight::Need, handle, slot::Held, token::AccessToken};
 use crate::{
     maybe_ready::MaybeReady,
     provider::{Ask, Lease, LeaseOutcome, TokenError, TokenErrorKind, TokenEvent, TokenProvider},
@@ -37,7 +31,7 @@ impl PipelineProvider {
     pub async fn token(&self) -> Result<AccessToken, TokenError> {
         match self.at_hand(true, |held| held.token().clone()) {
             Some(token) => Ok(token),
-            None => self.wait(true).await.map(|held| held.token().clone()),
+            None => self.wait(true, |held| held.token().clone()).await,
         }
     }
 
@@ -98,13 +92,13 @@ impl PipelineProvider {
         Some(take(held))
     }
 
-    /// A token by a fetch.
-    async fn wait(&self, repeatable: bool) -> Landed {
+    /// What is taken of a token, by a fetch.
+    async fn wait<T>(&self, repeatable: bool, take: impl Fn(&Arc<Held>) -> T) -> Result<T, TokenError> {
         let spared = if repeatable { None } else { self.handle.fresh(self.handle.last()) };
         let (landed, began) = match spared {
-            None => self.ride(&Need::Fresh).await,
+            None => self.ride(&Need::Fresh, &take).await,
             // Rare, and large: who waits for a first token should not carry it.
-            Some(present) => Box::pin(self.wait_for_a_lasting_one(present)).await,
+            Some(present) => Box::pin(self.wait_for_a_lasting_one(&present, &take)).await,
         };
         self.tell(match &landed {
             Err(_) => LeaseOutcome::Failed,
@@ -114,28 +108,31 @@ impl PipelineProvider {
         landed
     }
 
-    async fn ride(&self, need: &Need) -> (Landed, bool) {
+    async fn ride<T>(&self, need: &Need, take: impl Fn(&Arc<Held>) -> T) -> (Result<T, TokenError>, bool) {
         let last = self.handle.last();
-        let aborted = || Err(self.handle.error(last, TokenErrorKind::Aborted));
-        self.handle
-            .ride(last, need)
-            .await
-            .map_or_else(|| (aborted(), false), |ride| (ride.landed, ride.began))
+        match self.handle.ride(last, need, take).await {
+            Some(ride) => (ride.landed, ride.began),
+            None => (Err(self.handle.error(last, TokenErrorKind::Aborted)), false),
+        }
     }
 
-    /// A token with some life left; the present one if that cannot be had before it is too old for anybody.
-    async fn wait_for_a_lasting_one(&self, present: Arc<Held>) -> (Landed, bool) {
+    /// Of a token with some life left; of the present one if that cannot be had before it is too old for anybody.
+    async fn wait_for_a_lasting_one<T>(
+        &self,
+        present: &Arc<Held>,
+        take: &impl Fn(&Arc<Held>) -> T,
+    ) -> (Result<T, TokenError>, bool) {
         // A timer needs a runtime, and so does a fetch.
         if Handle::try_current().is_ok() {
             let left = present.moments.hard.since(self.handle.clock.monotonic());
-            if let Ok((Ok(held), began)) = time::timeout(left, self.ride(&Need::Lasting)).await {
-                return (Ok(held), began);
+            if let Ok((Ok(taken), began)) = time::timeout(left, self.ride(&Need::Lasting, take)).await {
+                return (Ok(taken), began);
             }
         }
-        if self.handle.is_standing(self.handle.last(), &present) {
-            return (Ok(present), false);
+        if self.handle.is_standing(self.handle.last(), present) {
+            return (Ok(take(present)), false);
         }
-        self.ride(&Need::Fresh).await
+        self.ride(&Need::Fresh, take).await
     }
 
     fn tell(&self, outcome: LeaseOutcome) {
@@ -155,15 +152,16 @@ impl TokenProvider for PipelineProvider {
         }
         // Boarded when polled: a future may be made outside the runtime that it is run in.
         let this = self.clone();
-        MaybeReady::later(async move { this.wait(repeatable).await.map(|held| Arc::clone(&held.lease)) })
+        MaybeReady::later(async move { this.wait(repeatable, |held| Arc::clone(&held.lease)).await })
     }
 
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
         let (this, rejected) = (self.clone(), Arc::clone(rejected));
         MaybeReady::later(async move {
             let need = Need::Newer(Arc::clone(&rejected));
-            let Some(ride) = this.handle.ride(this.handle.last(), &need).await else { return Ok(None) };
-            let lease = Arc::clone(&ride.landed?.lease);
+            let take = |held: &Arc<Held>| Arc::clone(&held.lease);
+            let Some(ride) = this.handle.ride(this.handle.last(), &need, take).await else { return Ok(None) };
+            let lease = ride.landed?;
             // An endpoint that hands the same token out again has nothing newer.
             let newer = lease.generation() > rejected.generation() && lease.value() != rejected.value();
             Ok(newer.then_some(lease))

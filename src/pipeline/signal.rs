@@ -1,10 +1,12 @@
 //! How all who wait for a flight learn of its end, at once.
 //!
 //! The result is there before the first of them is woken, so nobody looks in vain; and nobody is woken under a
-//! lock that the woken need.
+//! lock that the woken need. It is looked at where it is: ten thousand who count themselves in and out of it would
+//! stand in each other's way.
 
 use std::{
     future::Future,
+    ops::Deref,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
@@ -25,9 +27,13 @@ struct Waiting {
 
 /// Waits for the result. Dropping it gives up one place and disturbs nobody.
 pub(super) struct Wait<T> {
-    signal: Arc<Signal<T>>,
+    /// `None` once it is handed on.
+    signal: Option<Arc<Signal<T>>>,
     place: Option<usize>,
 }
+
+/// A result that is there.
+pub(super) struct Sent<T>(Arc<Signal<T>>);
 
 /// The duty to send: whoever drops it has sent at least this.
 pub(super) struct Sender<T> {
@@ -49,7 +55,7 @@ impl<T> Signal<T> {
     }
 
     pub(super) fn wait(self: &Arc<Self>) -> Wait<T> {
-        Wait { signal: Arc::clone(self), place: None }
+        Wait { signal: Some(Arc::clone(self)), place: None }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -78,18 +84,21 @@ impl<T> Drop for Sender<T> {
 
 // ===== impl Wait =====
 
-impl<T: Clone> Future for Wait<T> {
-    type Output = T;
+impl<T> Future for Wait<T> {
+    type Output = Sent<T>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sent<T>> {
         let this = &mut *self;
-        if let Some(result) = this.signal.result.get() {
-            return Poll::Ready(result.clone());
+        let signal = this.signal.take().expect("polled after completion");
+        if signal.is_sent() {
+            return Poll::Ready(Sent(signal));
         }
-        let mut waiting = this.signal.waiting();
+        let signal = this.signal.insert(signal);
+        let mut waiting = signal.waiting();
         // The wakers are taken after the result is set: who registers too late sees it here.
-        if let Some(result) = this.signal.result.get() {
-            return Poll::Ready(result.clone());
+        if signal.is_sent() {
+            drop(waiting);
+            return Poll::Ready(Sent(this.signal.take().expect("it was put there")));
         }
         let waker = cx.waker().clone();
         this.place = Some(match this.place {
@@ -105,9 +114,20 @@ impl<T: Clone> Future for Wait<T> {
 
 impl<T> Drop for Wait<T> {
     fn drop(&mut self) {
-        if let Some(place) = self.place.filter(|_| !self.signal.is_sent()) {
-            self.signal.waiting().remove(place);
+        let open = self.signal.as_ref().filter(|signal| !signal.is_sent());
+        if let (Some(signal), Some(place)) = (open, self.place) {
+            signal.waiting().remove(place);
         }
+    }
+}
+
+// ===== impl Sent =====
+
+impl<T> Deref for Sent<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.result.get().expect("it was sent")
     }
 }
 
@@ -139,7 +159,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use tokio_test::{assert_pending, assert_ready_eq, task};
+    use tokio_test::{assert_ready, task};
 
     use super::*;
 
@@ -148,25 +168,25 @@ mod tests {
         let (signal, sender) = Signal::new(0);
         let mut waiting: Vec<_> = (0..3).map(|_| task::spawn(signal.wait())).collect();
         for wait in &mut waiting {
-            assert_pending!(wait.poll());
+            assert!(wait.poll().is_pending());
         }
         assert!(!signal.is_sent());
         sender.send(7);
         for wait in &mut waiting {
             assert!(wait.is_woken());
-            assert_ready_eq!(wait.poll(), 7);
+            assert_eq!(*assert_ready!(wait.poll()), 7);
         }
-        assert_eq!(signal.wait().now_or_never(), Some(7));
+        assert_eq!(*signal.wait().now_or_never().unwrap(), 7);
     }
 
     #[test]
     fn a_sender_that_is_dropped_sends_what_it_has() {
         let (signal, sender) = Signal::new(1);
         let mut wait = task::spawn(signal.wait());
-        assert_pending!(wait.poll());
+        assert!(wait.poll().is_pending());
         drop(sender);
         assert!(wait.is_woken());
-        assert_ready_eq!(wait.poll(), 1);
+        assert_eq!(*assert_ready!(wait.poll()), 1);
     }
 
     #[test]
@@ -175,9 +195,9 @@ mod tests {
         for _ in 0..100 {
             let mut one = task::spawn(signal.wait());
             let mut two = task::spawn(signal.wait());
-            assert_pending!(one.poll());
-            assert_pending!(two.poll());
-            assert_pending!(one.poll());
+            assert!(one.poll().is_pending());
+            assert!(two.poll().is_pending());
+            assert!(one.poll().is_pending());
         }
         assert_eq!(signal.waiting().wakers.len(), 2);
     }
@@ -202,7 +222,7 @@ mod tests {
             std::thread::scope(|scope| {
                 for _ in 0..4 {
                     let (wait, runtime) = (signal.wait(), runtime.handle());
-                    scope.spawn(move || assert_eq!(runtime.block_on(wait), 5));
+                    scope.spawn(move || assert_eq!(*runtime.block_on(wait), 5));
                 }
                 scope.spawn(move || sender.send(5));
             });

@@ -219,6 +219,29 @@ async fn r206_what_else_was_made_from_a_blamed_token_is_dropped_when_its_success
     }
 }
 
+/// What was made from the successor meanwhile stays.
+#[tokio::test(start_paused = true)]
+async fn r206_what_was_fetched_with_the_successor_already_is_not_dropped() {
+    let refused = Refused::default();
+    let this = refused.clone();
+    let idp = Idp::new(move |call, number| match (call.name(), number) {
+        _ if this.has(call) => status(401, ""),
+        ("user", 3) => Reply::After(secs(5), token("user-3")),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    });
+    let both = step("last").header_from("x-user", "user").header_from("x-other", "other");
+    let made = |name| step(name).header_from("x-app", "app").ttl(secs(600));
+    let builder = idp.pipeline().step(step("app")).step(made("user")).step(made("other"));
+    let pipeline = builder.step(both.ttl(secs(600))).build().unwrap();
+    pipeline.token().await.unwrap();
+    refused.add("app-1");
+    tokio::time::advance(secs(600)).await;
+    pipeline.token().await.unwrap();
+    let mut asked = since(&idp, 4);
+    asked.sort();
+    assert_eq!(asked, ["app", "last", "other", "user", "user"]);
+}
+
 /// Tokens that were fetched a moment ago, for this very flight, are not what is wrong.
 #[tokio::test(start_paused = true)]
 async fn r206_a_parent_that_was_just_fetched_is_not_blamed() {

@@ -1,10 +1,17 @@
 //! Refresh tokens that come with a step's tokens: used where they can be, and never lost.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
+use async_trait::async_trait;
 use portcullis::{
-    pipeline::{ClientAuth, PasswordGrant, RefreshTokenGrant, TokenPipelineBuilder},
-    provider::{OAuthErrorCode, TokenErrorKind, TokenProvider},
+    pipeline::{
+        AccessToken, ClientAuth, Fetch, PasswordGrant, RefreshTokenGrant, TokenFetcher, TokenPipelineBuilder,
+    },
+    provider::{OAuthErrorCode, TokenError, TokenErrorKind, TokenProvider},
+    secret::Secret,
 };
 
 use crate::{
@@ -56,6 +63,37 @@ async fn r112_a_refresh_token_is_used_where_there_is_one_and_kept_where_none_com
     );
     provider.refresh().await.unwrap();
     assert_eq!(grants(&idp), ["password", "r1", "r2", "r2"]);
+}
+
+/// A fetcher that does not know of RFC 6749 §6, where the endpoint leaves the old one valid.
+struct Keeping(Arc<Mutex<Vec<String>>>);
+
+#[async_trait]
+impl TokenFetcher for Keeping {
+    fn name(&self) -> &str {
+        "keeping"
+    }
+
+    async fn fetch(&self, _: &Fetch) -> Result<AccessToken, TokenError> {
+        Ok(AccessToken::new("t0")?.with_refresh(Secret::new("r0")))
+    }
+
+    async fn refresh(&self, _: &Fetch, refresh: &Secret) -> Result<Option<AccessToken>, TokenError> {
+        self.0.lock().unwrap().push(refresh.expose().to_owned());
+        AccessToken::new("next").map(Some)
+    }
+}
+
+#[tokio::test]
+async fn r112_a_refresh_token_is_kept_for_a_fetcher_that_brings_no_new_one() {
+    let sent: Arc<Mutex<Vec<String>>> = Arc::default();
+    let builder = Idp::counting().pipeline().step(Keeping(Arc::clone(&sent)));
+    let provider = builder.build().unwrap().provider();
+    provider.token().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(provider.refresh().await.unwrap().refresh().unwrap().expose(), "r0");
+    }
+    assert_eq!(*sent.lock().unwrap(), ["r0"; 3]);
 }
 
 /// A step that begins with a refresh token has nothing else to fall back on.

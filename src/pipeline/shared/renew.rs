@@ -228,13 +228,12 @@ where
                 return Ok(found);
             }
             let refresh = self.refresh_token(&look);
-            let careful = refresh.is_some() || self.want.is_single_use();
-            if careful && !hold.lasts(self.fetch_timeout) {
-                match hold.extend(self.careful_ttl()).await {
-                    Ok(true) => {}
-                    Ok(false) => return Err(TokenError::new(TokenErrorKind::Busy)),
-                    Err(error) => return self.without_store(store_error(error)).await,
+            match self.secure(hold, refresh.as_ref()).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == TokenErrorKind::Store => {
+                    return self.without_store(error).await;
                 }
+                Err(busy) => return Err(busy),
             }
             let made_at = self.inner.clock.now();
             let refused = match hold.keep(self.exchange(refresh.clone())).await {
@@ -252,11 +251,25 @@ where
                 continue;
             }
             tracing::debug!(key = self.key.as_str(), error = %refused, "the shared refresh token is refused");
+            self.secure(hold, None).await?;
             let made_at = self.inner.clock.now();
             let token = hold.keep(self.exchange(None)).await.map_err(|error| error.error)?;
             return self.settle(token, made_at, None, &look).await;
         }
         Err(TokenError::new(TokenErrorKind::Busy))
+    }
+
+    /// Makes sure that the lock outlasts an exchange that sends what works only once.
+    async fn secure(&self, hold: &mut Hold<'_>, refresh: Option<&Secret>) -> Result<(), TokenError> {
+        let spends = refresh.is_some() || self.want.is_single_use();
+        if !spends || hold.lasts(self.fetch_timeout) {
+            return Ok(());
+        }
+        match hold.extend(self.careful_ttl()).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(TokenError::new(TokenErrorKind::Busy)),
+            Err(error) => Err(store_error(error)),
+        }
     }
 
     /// Somebody holds the lock and does not get on. Twice the same fetch is no harm.

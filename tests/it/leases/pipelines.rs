@@ -11,10 +11,12 @@ use portcullis::{
     clock::{Clock, PausedClock},
     keyring::{Key, KeyRing},
     pipeline::{
-        ClientAuth, PasswordGrant, RefreshTokenGrant, SharedLeases, StaticToken, TokenPipelineBuilder,
+        AccessToken, ClientAuth, PasswordGrant, RefreshTokenGrant, SharedLeases, StaticToken,
+        TokenPipelineBuilder,
     },
     provider::{TokenErrorKind, TokenEvent, TokenProvider},
-    store::{LeaseStore, MemoryLeases},
+    secret::Secret,
+    store::{LeaseStore, LockOwner, MemoryLeases},
 };
 
 use super::faulty::{Fault, FaultyLeases};
@@ -236,6 +238,21 @@ async fn r092_when_its_endpoint_wants_a_token_renewed_counts_from_its_fetch() {
     }
 }
 
+/// Somebody has stored a newer one that ends sooner.
+#[tokio::test(start_paused = true)]
+async fn r092_a_renewal_ahead_takes_over_only_what_lives_longer() {
+    let site = Site::counting();
+    let here = site.process(one);
+    here.token().await;
+    let short = site.process(|builder| builder.step(step("app").ttl(secs(100))));
+    short.token().await;
+    tokio::time::advance(secs(2700)).await;
+    short.pipeline.force_refresh().await.unwrap();
+    here.token().await;
+    settle().await;
+    assert_eq!((here.token().await.as_str(), here.had()), ("app-3", words("app fetch, app fetch")));
+}
+
 // ===== refused tokens =====
 
 #[tokio::test(start_paused = true)]
@@ -336,6 +353,16 @@ async fn r107_what_was_invalidated_before_it_was_seen_is_not_taken_over() {
         assert_eq!(site.asked_since(asked), expected, "{dropped}");
         tokio::time::advance(secs(10)).await;
     }
+    // Also what was made from a token that is not shared, and has no version to go by.
+    let keyed = |builder: TokenPipelineBuilder| {
+        builder.step(StaticToken::new("key", "planted-key")).step(step("user").header_from("x-key", "key"))
+    };
+    let site = Site::counting();
+    site.process(keyed).token().await;
+    tokio::time::advance(secs(10)).await;
+    let late = site.process(keyed);
+    late.pipeline.invalidate("key").unwrap();
+    assert_eq!(late.token().await, "user-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -369,6 +396,42 @@ async fn r112_a_refresh_uses_a_shared_refresh_token_and_a_forced_one_does_not() 
     assert_eq!(sent(&site.idp), ["password", "r1", "r2"], "the newest, whoever has it");
     here.pipeline.force_refresh().await.unwrap();
     assert_eq!(sent(&site.idp)[3..], ["password"]);
+}
+
+/// A token that others make meanwhile is newer, and yet not made from what is renewed.
+#[tokio::test(start_paused = true)]
+async fn r110_a_refresh_of_an_earlier_step_takes_over_nothing_that_was_made_from_the_old_one() {
+    let site = Site::new(Idp::new(|call, number| match (call.name(), number) {
+        ("app", 2) => Reply::After(secs(2), token("app-2")),
+        (name, number) => Reply::Json(token(&format!("{name}-{number}"))),
+    }));
+    let here = site.process(|builder| chain(builder).refresh_from("app"));
+    let there = site.process(chain);
+    here.token().await;
+    there.token().await;
+    let renewing = tokio::spawn({
+        let pipeline = here.pipeline.clone();
+        async move { pipeline.refresh().await.unwrap().value().expose().to_owned() }
+    });
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(there.pipeline.refresh().await.unwrap().value().expose(), "user-2");
+    assert_eq!(renewing.await.unwrap(), "user-3");
+    assert_eq!(site.idp.calls().last().unwrap().headers["x-app"], "app-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn r110_what_is_made_from_a_renewed_token_is_not_refreshed() {
+    let site = Site::new(rotating());
+    let keyed = |builder: TokenPipelineBuilder| {
+        let (url, client) = ("https://idp.test/v1/user", ClientAuth::public("me"));
+        let user = PasswordGrant::new("user", url, client, "ada", "word").header_from("x-key", "key");
+        builder.step(StaticToken::new("key", "planted-key")).step(user).refresh_from("key")
+    };
+    let here = site.process(keyed);
+    here.token().await;
+    tokio::time::advance(secs(10)).await;
+    here.pipeline.refresh().await.unwrap();
+    assert_eq!(sent(&site.idp), ["password"; 2]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -405,6 +468,17 @@ async fn r107_a_new_earlier_token_and_what_was_made_from_it_are_both_taken_over(
     assert_eq!(site.asked_since(2), ["app", "user"]);
     assert_eq!(there.refused().await, "user-2");
     assert_eq!(site.asked().len(), 4);
+}
+
+/// As a release had it whose step needed no earlier token.
+#[tokio::test(start_paused = true)]
+async fn r107_a_bound_token_is_made_from_as_many_tokens_as_its_step_names() {
+    let site = Site::counting();
+    let older = site.process(|builder| builder.step(step("app")).step(step("user")).bind_to_parents());
+    older.pipeline.invalidate("app").unwrap();
+    older.token().await;
+    let here = site.process(|builder| chain(builder).bind_to_parents());
+    assert_eq!(here.token().await, "user-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -479,6 +553,15 @@ async fn r207_what_is_made_from_a_token_that_could_not_be_shared_is_not_shared_w
     assert_eq!(here.token().await, "user-2");
     assert_eq!(there.token().await, "user-3");
     assert_eq!(there.had(), ["app fetch", "user fetch"]);
+    // Nor between two that both could not share theirs.
+    let other = site.process(bound);
+    other.store.set(Fault::Down);
+    assert_eq!(other.token().await, "user-4");
+    other.store.set(Fault::None);
+    here.pipeline.invalidate("user").unwrap();
+    assert_eq!(here.token().await, "user-5");
+    other.pipeline.invalidate("user").unwrap();
+    assert_eq!(other.token().await, "user-6");
 }
 
 /// A refresh token that every process is configured with is as good for one use as any.
@@ -561,6 +644,68 @@ async fn r207_a_refresh_token_to_begin_with_is_not_sent_without_the_lock() {
     here.store.set(Fault::NoLocks);
     assert_eq!(here.fails().await, TokenErrorKind::Busy);
     assert!(sent(&site.idp).is_empty());
+}
+
+/// Who has redeemed it must store what came of it before anybody uses that.
+#[tokio::test(start_paused = true)]
+async fn r207_what_a_refresh_token_to_begin_with_has_brought_is_stored_before_it_is_used() {
+    let site = Site::new(rotating());
+    let seeded = |builder: TokenPipelineBuilder| {
+        let (url, client) = ("https://idp.test/v1/user", ClientAuth::public("me"));
+        builder.step(RefreshTokenGrant::new("user", url, client, "r0"))
+    };
+    let here = site.process(seeded);
+    here.store.set(Fault::Puts);
+    assert_eq!(here.fails().await, TokenErrorKind::Unsaved);
+    here.store.set(Fault::None);
+    tokio::time::advance(secs(10)).await;
+    assert_eq!(here.token().await, "t1");
+    assert_eq!(site.process(seeded).token().await, "t1");
+    assert_eq!(sent(&site.idp), ["r0"]);
+}
+
+/// A refused refresh token has cost time: the lock is made to last before the next one is sent, or nothing is.
+#[tokio::test(start_paused = true)]
+async fn r207_a_refresh_token_to_begin_with_is_not_sent_under_a_lock_that_may_have_ended() {
+    let site = Site::new(Idp::new(|call, _| {
+        if call.body.contains("refresh_token=r9") {
+            return Reply::After(secs(8), r#"{"error":"invalid_grant"}"#.to_owned());
+        }
+        Reply::Json(r#"{"access_token":"t1","expires_in":3600,"refresh_token":"r1"}"#.to_owned())
+    }));
+    let seeded = |builder: TokenPipelineBuilder| {
+        let (url, client) = ("https://idp.test/v1/user", ClientAuth::public("me"));
+        builder.fetch_timeout(secs(10)).step(RefreshTokenGrant::new("user", url, client, "r0"))
+    };
+    let here = site.process(seeded);
+    // The shared one, `r9`, is refused.
+    let shared = SharedLeases::sealed("shop", site.memory.clone(), site.ring.clone());
+    let shared = shared.clock(site.clock.clone()).build().unwrap();
+    let ended = AccessToken::new("t0").unwrap().with_lifetime(secs(1)).with_refresh(Secret::new("r9"));
+    shared.publish(&shared.key("test", "user"), ended).await.unwrap();
+    tokio::time::advance(secs(10)).await;
+    here.store.set(Fault::Renewals);
+    assert_eq!(here.fails().await, TokenErrorKind::Store);
+    assert_eq!(sent(&site.idp), ["r9"]);
+    here.store.set(Fault::None);
+    tokio::time::advance(secs(10)).await;
+    assert_eq!(here.token().await, "t1");
+    assert_eq!(sent(&site.idp), ["r9", "r9", "r0"]);
+}
+
+/// A process has died with the lock: longer than a fetch of one's own may take.
+#[tokio::test(start_paused = true)]
+async fn r207_a_lock_that_nobody_releases_is_waited_for() {
+    let site = Site::new(rotating());
+    let quick = |builder: TokenPipelineBuilder| user(builder).fetch_timeout(secs(2));
+    let here = site.process(quick);
+    here.token().await;
+    tokio::time::advance(secs(3600)).await;
+    let shared = SharedLeases::sealed("shop", site.memory.clone(), site.ring.clone()).build().unwrap();
+    let owner = LockOwner::generate().unwrap();
+    site.memory.lock(&shared.key("test", "user"), &owner, secs(6)).await.unwrap().unwrap();
+    assert_eq!(here.token().await, "t2");
+    assert_eq!(sent(&site.idp), ["password", "r1"]);
 }
 
 #[tokio::test(start_paused = true)]
