@@ -63,6 +63,8 @@ mod file;
 mod metrics;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "tonic")]
+mod tonic;
 
 pub mod docs;
 
