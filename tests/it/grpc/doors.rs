@@ -1,4 +1,4 @@
-//! tonic's body in both doors.
+//! tonic's body, frame by frame, and both doors on one channel.
 
 use std::{
     convert::Infallible,
@@ -13,6 +13,7 @@ use portcullis::{
     AuthLayer, BodyTokenFetcher, MemoryStore, TokenInjectLayer, TokenPipeline, TokenPolicy, TokenService,
     identity::Subject,
     outbound::{AuthOutcome, Tee},
+    problem::Rejection,
     token::IssueOptions,
 };
 use serde_json::json;
@@ -76,15 +77,16 @@ async fn r117_tonics_body_is_repeated_frame_by_frame() {
     }
 }
 
-/// Our own refusals are HTTP answers, which gRPC clients understand.
+/// Refusals in gRPC's own form are what the other door understands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r205_the_two_doors_meet_on_a_channel() {
     let tokens = TokenService::new(MemoryStore::new(), TokenPolicy::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
+    let refuse = |_: &Rejection, _: http::Response<Bytes>| Status::unauthenticated("").into_http::<Body>();
     let (_reporter, health) = tonic_health::server::health_reporter();
     let serving = Server::builder()
-        .layer(AuthLayer::new(tokens.clone()).build().unwrap())
+        .layer(AuthLayer::new(tokens.clone()).reject_with(refuse).build().unwrap())
         .add_service(health)
         .serve_with_incoming(TcpIncoming::from(listener));
     tokio::spawn(serving);

@@ -25,7 +25,6 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tonic_health::{
-    ServingStatus,
     pb::{
         HealthCheckRequest, HealthCheckResponse,
         health_client::HealthClient,

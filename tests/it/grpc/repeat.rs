@@ -67,7 +67,8 @@ async fn sec_k05_a_second_unauthenticated_is_the_answer() {
         assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "no to this token"));
         assert_eq!(status.metadata().get("x-refused").unwrap(), "Bearer t-2");
         assert_eq!(api.seen(), ["Bearer t-1", "Bearer t-2"]);
-        assert_eq!((&stock.state().rejected[..], &stock.state().rejected_again[..]), (&[1][..], &[2][..]));
+        let state = stock.state();
+        assert_eq!((&state.rejected[..], &state.rejected_again[..]), (&[1][..], &[2][..]));
     }
 }
 
