@@ -9,8 +9,8 @@ use crate::{provider::TokenError, random};
 /// What a request does when the token that it waits for could not be fetched. It is about the fetch alone: a request
 /// is never sent more than twice.
 ///
-/// Only failures are tried again that [may pass](TokenError::is_transient). Where the error says how long it is of no use to ask again, the
-/// wait is at least that; if that is longer than the longest wait here, the failure counts.
+/// Only failures are tried again that [may pass](TokenError::is_transient). Where the error says how long it is of no
+/// use to ask again, the wait is at least that; if that is longer than the longest wait here, the failure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RefreshRetry {
     times: u32,

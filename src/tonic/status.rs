@@ -12,31 +12,16 @@ use crate::outbound::InjectError;
 /// `UNAUTHENTICATED` otherwise; its source is the error. What the channel below says stays as it is.
 ///
 /// tonic makes a status of any error by itself, but looks for one that it knows among the causes: without this, a token
-/// endpoint that is down is an `UNKNOWN`, or whatever the client that asked it calls that. Put it around the layer:
+/// endpoint that is down is an `UNKNOWN`, or whatever the client that asked it calls that. Put it around the layer, as
+/// [here](crate::docs::client_layers#grpc):
 ///
 /// ```
-/// use portcullis::{TokenInjectLayer, outbound::Tee, provider::StaticBearer};
-/// use tonic::{Status, transport::Endpoint};
-/// use tonic_health::pb::health_client::HealthClient;
-/// use tower::ServiceBuilder;
+/// use portcullis::{outbound::InjectError, provider::{TokenError, TokenErrorKind}};
+/// use tonic::{Code, Status};
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let provider = StaticBearer::new("t")?;
-/// let api = "https://api.example.com";
-/// let layer = TokenInjectLayer::new(provider).allow_origin(api).default_origin(api).replay(Tee::new()).build()?;
-/// # let endpoint = Endpoint::from_static("http://127.0.0.1:1");
-/// # /*
-/// let endpoint = Endpoint::from_static(api);
-/// # */
-/// let channel = ServiceBuilder::new()
-///     .map_err(Status::from)
-///     .layer(layer)
-///     .service(endpoint.connect_lazy());
-/// let client = HealthClient::new(channel);
-/// # let _ = client;
-/// # Ok(())
-/// # }
+/// let status = |kind| Status::from(InjectError::Token(TokenError::new(kind)));
+/// assert_eq!(status(TokenErrorKind::Timeout).code(), Code::Unavailable);
+/// assert_eq!(status(TokenErrorKind::Absent).code(), Code::Unauthenticated);
 /// ```
 impl From<InjectError> for Status {
     fn from(error: InjectError) -> Self {

@@ -4,6 +4,7 @@ mod attach;
 mod doors;
 mod failures;
 mod repeat;
+mod streams;
 
 use std::{
     collections::HashSet,
