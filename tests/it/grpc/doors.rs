@@ -69,10 +69,10 @@ async fn r117_tonics_body_is_repeated_frame_by_frame() {
         let response = client.oneshot(request).await.unwrap();
         assert_eq!(response.extensions().get::<AuthOutcome>().unwrap().name(), "repeated");
         let received = std::mem::take(&mut *received.lock().unwrap());
-        let plain = body().collect().await.unwrap();
-        let expected = (plain.trailers().cloned(), plain.to_bytes());
+        let (length, plain) = (body().size_hint().exact(), body().collect().await.unwrap());
+        let trailers = plain.trailers().cloned();
         let [first, second] = &received[..] else { panic!("{received:?}") };
-        assert_eq!((first.1.clone(), first.0.clone()), expected);
+        assert_eq!(*first, (plain.to_bytes(), trailers, length));
         assert_eq!(first, second);
     }
 }
