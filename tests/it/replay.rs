@@ -297,6 +297,29 @@ fn r117_boxed_bodies_can_be_read_along() {
     reboxes::<axum::body::Body>();
 }
 
+/// An answer may overtake the end of its request, and a transport may never let go of a body.
+#[tokio::test(start_paused = true)]
+async fn r117_a_body_that_is_away_is_waited_for_but_not_for_long() {
+    for (held, outcome, waited) in [(0, "repeated", 0), (200, "repeated", 200), (300, "not_repeatable", 250)]
+    {
+        let inner = service_fn(move |request: Request<Boxed>| async move {
+            let refused = request.headers()["authorization"] == "Bearer t-1";
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(held)).await;
+                drop(request);
+            });
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(status(if refused { 401 } else { 200 }))
+        });
+        let layer = layer(Stock::new()).replay(Tee::new()).build().unwrap();
+        let began = tokio::time::Instant::now();
+        let request = Request::post("https://api.test/").body(Full::from("payload").boxed_unsync());
+        let response = layer.layer(inner).oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.extensions().get::<AuthOutcome>().unwrap().name(), outcome, "{held}");
+        assert_eq!(began.elapsed(), Duration::from_millis(waited), "{held}");
+    }
+}
+
 // ===== the rejected answer =====
 
 /// One connection, and nobody to open another.
