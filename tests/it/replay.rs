@@ -28,6 +28,7 @@ use hyper_util::{
 };
 use portcullis::{
     TokenInjectLayer,
+    clock::PausedClock,
     outbound::{AuthOutcome, Cloned, Rebox, Replay, Tee},
 };
 use tokio::{
@@ -38,7 +39,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     stock::{Stock, get, layer, status},
-    support::Body,
+    support::{Body, START},
 };
 
 type Boxed = UnsyncBoxBody<Bytes, Infallible>;
@@ -312,11 +313,11 @@ async fn r117_a_body_that_is_away_is_waited_for_but_not_for_long() {
             Ok::<_, Infallible>(status(if refused { 401 } else { 200 }))
         });
         let layer = layer(Stock::new()).replay(Tee::new()).build().unwrap();
-        let began = tokio::time::Instant::now();
+        let clock = PausedClock::starting_at(START);
         let request = Request::post("https://api.test/").body(Full::from("payload").boxed_unsync());
         let response = layer.layer(inner).oneshot(request.unwrap()).await.unwrap();
         assert_eq!(response.extensions().get::<AuthOutcome>().unwrap().name(), outcome, "{held}");
-        assert_eq!(began.elapsed(), Duration::from_millis(waited), "{held}");
+        assert_eq!(clock.now().since(START), Duration::from_millis(waited), "{held}");
     }
 }
 
