@@ -65,6 +65,8 @@ mod metrics;
 mod redis;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "tonic")]
+mod tonic;
 
 pub mod docs;
 

@@ -1,8 +1,16 @@
 //! What is kept of a request to send it once more.
 
+use std::{future::poll_fn, time::Duration};
+
+use futures_util::FutureExt;
 use http::{Request, request};
+use tokio::{runtime::Handle, time::timeout};
 
 use super::replay::Replay;
+
+/// Over HTTP/2 an answer may overtake the end of its request, by less than this even on a busy machine. An upload takes
+/// longer, and must not hold the rejection up.
+const BACK_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// What a second sending needs.
 pub(super) struct Again<S, R, B>
@@ -32,6 +40,16 @@ impl<S: Clone, R: Replay<B>, B> Again<S, R, B> {
     /// Whether the body will never be there again.
     pub(super) fn is_lost(&self) -> bool {
         self.replay.is_lost(&self.saved)
+    }
+
+    /// Waits until the body is back or lost, and gives up soon.
+    pub(super) async fn back(&mut self) {
+        let Self { replay, saved, .. } = self;
+        let mut back = poll_fn(|cx| replay.poll_back(saved, cx));
+        // A timer needs a runtime, which a client of another kind may not have.
+        if (&mut back).now_or_never().is_none() && Handle::try_current().is_ok() {
+            let _back_or_given_up = timeout(BACK_WAIT_MAX, back).await;
+        }
     }
 
     /// The service and the request, as it was before its token; `None` if the body is not there.

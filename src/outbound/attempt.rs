@@ -63,7 +63,7 @@ where
         S::Error: Into<BoxError>,
         RB: Body,
     {
-        let Self { lease, rules, origin, again } = self;
+        let Self { lease, rules, origin, mut again } = self;
         lease.mark_rejected();
         rules.purse.deposit();
         let newer = match newer(&rules, &lease, again.as_ref().is_some_and(|again| !again.is_lost())).await {
@@ -76,6 +76,9 @@ where
                 return Ok(rejected);
             }
         };
+        if let Some(again) = &mut again {
+            again.back().await;
+        }
         let Some((service, request)) = again.and_then(|again| again.restore()) else {
             AuthOutcome::NotRepeatable.leave_on(&mut rejected, &rules.recorders);
             return Ok(rejected);

@@ -82,6 +82,9 @@ impl<R> TokenInjectLayerBuilder<R> {
     /// Where requests go whose URI is a path alone: the origin that the client below is connected to. Generated
     /// gRPC clients send such requests. They get a token if this origin is an allowed one; by default they get
     /// none.
+    ///
+    /// The layer cannot see what is connected, so take both from one place: see
+    /// [gRPC](crate::docs::client_layers#grpc).
     pub fn default_origin(mut self, origin: impl Into<String>) -> Self {
         self.settings.default_origin = Some(origin.into());
         self

@@ -4,9 +4,9 @@
 //!    passes untouched. [`InjectOptions`] in a request's extensions demand a token or forbid it; they open no origin.
 //! 2. A fresh token is attached without a lock and without I/O. Otherwise one fetch serves all who wait;
 //!    dropping one of them, or all, does not stop it.
-//! 3. An answer rejects the token if it is a 401, the status of a gRPC answer that says the same, or a status that was
-//!    [added](TokenInjectLayerBuilder::also_refresh_on), unless its challenge names another reason: what a token's scope
-//!    does not reach, no newer token reaches.
+//! 3. An answer rejects the token if it is a 401, the [status of a gRPC answer](crate::docs::client_layers#grpc) that
+//!    says the same in its headers, or a status that was [added](TokenInjectLayerBuilder::also_refresh_on), unless its
+//!    challenge names another reason: what a token's scope does not reach, no newer token reaches.
 //! 4. A rejection makes the provider get something newer than the lease that was rejected. The request is repeated at
 //!    most once, and only if that succeeds, the new token differs, and the body can be sent again ([`Replay`]);
 //!    otherwise the rejection is the answer. [`AuthOutcome`] in its extensions says what has happened.

@@ -2,20 +2,15 @@
 
 use std::{future::Future, time::Duration};
 
-use http::StatusCode;
 use tokio::time::sleep;
 
-use crate::{
-    provider::{TokenError, TokenErrorKind},
-    random,
-};
+use crate::{provider::TokenError, random};
 
 /// What a request does when the token that it waits for could not be fetched. It is about the fetch alone: a request
 /// is never sent more than twice.
 ///
-/// Only failures are tried again that may pass: no answer, no answer in time, the statuses 408, 429 and 5xx, and the
-/// troubles of a store that tokens are shared through. Where the error says how long it is of no use to ask again, the
-/// wait is at least that; if that is longer than the longest wait here, the failure counts.
+/// Only failures are tried again that [may pass](TokenError::is_transient). Where the error says how long it is of no
+/// use to ask again, the wait is at least that; if that is longer than the longest wait here, the failure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RefreshRetry {
     times: u32,
@@ -54,7 +49,8 @@ impl RefreshRetry {
         for time in 0..self.times {
             match &found {
                 Err(error)
-                    if may_pass(error) && error.retry_after().is_none_or(|wait| wait <= self.longest) =>
+                    if error.is_transient()
+                        && error.retry_after().is_none_or(|wait| wait <= self.longest) =>
                 {
                     sleep(self.wait(time).max(error.retry_after().unwrap_or_default())).await;
                 }
@@ -76,25 +72,14 @@ fn draw() -> f64 {
     random::bytes::<4>().map_or(1.0, |bytes| f64::from(u32::from_le_bytes(*bytes)) / f64::from(u32::MAX))
 }
 
-fn may_pass(error: &TokenError) -> bool {
-    let status = |status: StatusCode| status.is_server_error() || matches!(status.as_u16(), 408 | 429);
-    match error.kind() {
-        TokenErrorKind::Transport
-        | TokenErrorKind::Timeout
-        | TokenErrorKind::Aborted
-        | TokenErrorKind::Store
-        | TokenErrorKind::Busy
-        | TokenErrorKind::Unsaved => true,
-        _ => !error.is_terminal() && error.status().is_some_and(status),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
     use crate::{
         clock::{PausedClock, Timestamp},
-        provider::OAuthErrorCode,
+        provider::{OAuthErrorCode, TokenErrorKind},
     };
 
     #[test]
@@ -132,15 +117,15 @@ mod tests {
             (TokenErrorKind::NoRuntime, false),
             (TokenErrorKind::Absent, false),
         ] {
-            assert_eq!(may_pass(&TokenError::new(kind)), passes, "{kind:?}");
+            assert_eq!(TokenError::new(kind).is_transient(), passes, "{kind:?}");
         }
         for (status, passes) in
             [(400, false), (401, false), (408, true), (429, true), (500, true), (503, true)]
         {
             let refused = TokenError::new(TokenErrorKind::Refused);
             let refused = refused.with_status(StatusCode::from_u16(status).unwrap());
-            assert_eq!(may_pass(&refused), passes, "{status}");
-            assert!(!may_pass(&refused.with_code(OAuthErrorCode::InvalidClient)), "{status}");
+            assert_eq!(refused.is_transient(), passes, "{status}");
+            assert!(!refused.with_code(OAuthErrorCode::InvalidClient).is_transient(), "{status}");
         }
     }
 

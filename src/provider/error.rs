@@ -140,6 +140,21 @@ impl TokenError {
         self.code.is_some_and(OAuthErrorCode::is_terminal)
     }
 
+    /// Whether it may pass without anybody's doing, so that to ask again may help: no answer, no answer in time, the
+    /// statuses 408, 429 and 5xx, and the troubles of a store that tokens are shared through.
+    pub fn is_transient(&self) -> bool {
+        let status = |status: StatusCode| status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+        match self.kind {
+            TokenErrorKind::Transport
+            | TokenErrorKind::Timeout
+            | TokenErrorKind::Aborted
+            | TokenErrorKind::Store
+            | TokenErrorKind::Busy
+            | TokenErrorKind::Unsaved => true,
+            _ => !self.is_terminal() && self.status.is_some_and(status),
+        }
+    }
+
     /// Where the fault is to be looked for.
     pub fn side(&self) -> TokenErrorSide {
         match self.kind {

@@ -18,6 +18,8 @@ mod flights;
 mod flow;
 mod flows_outbound;
 mod grants;
+#[cfg(feature = "tonic")]
+mod grpc;
 mod guards;
 mod hostile_endpoint;
 mod idp;

@@ -28,6 +28,7 @@ use hyper_util::{
 };
 use portcullis::{
     TokenInjectLayer,
+    clock::PausedClock,
     outbound::{AuthOutcome, Cloned, Rebox, Replay, Tee},
 };
 use tokio::{
@@ -38,7 +39,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     stock::{Stock, get, layer, status},
-    support::Body,
+    support::{Body, START},
 };
 
 type Boxed = UnsyncBoxBody<Bytes, Infallible>;
@@ -295,6 +296,29 @@ fn r117_boxed_bodies_can_be_read_along() {
     reboxes::<http_body_util::combinators::BoxBody<Bytes, Infallible>>();
     #[cfg(feature = "axum")]
     reboxes::<axum::body::Body>();
+}
+
+/// An answer may overtake the end of its request, and a transport may never let go of a body.
+#[tokio::test(start_paused = true)]
+async fn r117_a_body_that_is_away_is_waited_for_but_not_for_long() {
+    for (held, outcome, waited) in [(0, "repeated", 0), (200, "repeated", 200), (300, "not_repeatable", 250)]
+    {
+        let inner = service_fn(move |request: Request<Boxed>| async move {
+            let refused = request.headers()["authorization"] == "Bearer t-1";
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(held)).await;
+                drop(request);
+            });
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(status(if refused { 401 } else { 200 }))
+        });
+        let layer = layer(Stock::new()).replay(Tee::new()).build().unwrap();
+        let clock = PausedClock::starting_at(START);
+        let request = Request::post("https://api.test/").body(Full::from("payload").boxed_unsync());
+        let response = layer.layer(inner).oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.extensions().get::<AuthOutcome>().unwrap().name(), outcome, "{held}");
+        assert_eq!(clock.now().since(START), Duration::from_millis(waited), "{held}");
+    }
 }
 
 // ===== the rejected answer =====

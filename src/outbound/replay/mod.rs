@@ -5,7 +5,10 @@ mod simple;
 mod tee;
 mod teed;
 
-use std::fmt;
+use std::{
+    fmt,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http_body::Body;
@@ -29,6 +32,13 @@ pub trait Replay<B>: Clone + Send + Sync + 'static {
 
     /// Whether what was kept is of no use any more, whatever happens: then nobody waits for a newer token.
     fn is_lost(&self, saved: &Self::Saved) -> bool;
+
+    /// Pending while what was kept is still being sent, if that may end soon: the layer waits for it, for no longer than
+    /// 250 ms. By default it is ready.
+    fn poll_back(&self, saved: &mut Self::Saved, cx: &mut Context<'_>) -> Poll<()> {
+        let _ = (saved, cx);
+        Poll::Ready(())
+    }
 
     /// The body once more, or `None` if it is lost, or still being sent.
     fn restore(&self, saved: Self::Saved) -> Option<B>;

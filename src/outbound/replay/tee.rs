@@ -3,6 +3,7 @@
 use std::{
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
 /// 2. Past the limit, what was kept is dropped and the body streams on.
 /// 3. A body that was read in part when the 401 came is sent again from its beginning, the rest from where it
 ///    was; one that was not read is sent for the first time. Trailers are repeated, too.
-/// 4. While the transport still holds the body there is nothing to send again, and the 401 is the answer.
+/// 4. While the transport still holds the body there is nothing to send again, and if it does not let go of it within
+///    250 ms, the 401 is the answer.
 ///
 /// A body that is in memory whole, as reqwest's may be, is sent as it is and cloned ([`Rebox::twin`]).
 ///
@@ -38,8 +40,8 @@ pub(super) enum Saved<B> {
 pub(super) struct Kept<B>(Arc<Mutex<State<B>>>);
 
 pub(super) enum State<B> {
-    /// The transport has the body.
-    Sending,
+    /// The transport has the body, and somebody may wait for it.
+    Sending(Option<Waker>),
     /// The body is back: what was read of it, and what was not.
     Back(Recorded, Option<B>),
     /// Too long, or its sender has failed.
@@ -85,7 +87,7 @@ impl<B: Rebox> Replay<B> for Tee {
         if let Some(twin) = body.twin() {
             return Some(TeeSaved(Saved::Whole(twin)));
         }
-        let kept = Kept(Arc::new(Mutex::new(State::Sending)));
+        let kept = Kept(Arc::new(Mutex::new(State::Sending(None))));
         *body = B::rebox(Teed::first(mem::take(body), Record::new(self.limit), kept.clone()));
         Some(TeeSaved(Saved::Shared(kept)))
     }
@@ -95,6 +97,16 @@ impl<B: Rebox> Replay<B> for Tee {
             Saved::Empty | Saved::Whole(_) => false,
             Saved::Shared(kept) => matches!(*kept.state(), State::Lost),
         }
+    }
+
+    fn poll_back(&self, saved: &mut TeeSaved<B>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Saved::Shared(kept) = &saved.0
+            && let State::Sending(waiting) = &mut *kept.state()
+        {
+            *waiting = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     fn restore(&self, saved: TeeSaved<B>) -> Option<B> {
@@ -107,7 +119,7 @@ impl<B: Rebox> Replay<B> for Tee {
         match state {
             State::Back(recorded, Some(rest)) if recorded.is_empty() => Some(rest),
             State::Back(recorded, rest) => Some(B::rebox(Teed::second(recorded, rest))),
-            State::Sending | State::Lost => None,
+            State::Sending(_) | State::Lost => None,
         }
     }
 }
@@ -116,8 +128,11 @@ impl<B: Rebox> Replay<B> for Tee {
 
 impl<B> Kept<B> {
     pub(super) fn set(&self, state: State<B>) {
-        // What it replaces is dropped behind the lock.
-        let _before = mem::replace(&mut *self.state(), state);
+        // What it replaces is dropped, and who waits is woken, behind the lock.
+        let before = mem::replace(&mut *self.state(), state);
+        if let State::Sending(Some(waiting)) = before {
+            waiting.wake();
+        }
     }
 
     /// A panic under the lock leaves the state whole: it is changed in one assignment.

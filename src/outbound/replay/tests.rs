@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,6 +12,7 @@ use futures_util::FutureExt;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, combinators::UnsyncBoxBody};
+use tokio_test::{assert_pending, assert_ready, task};
 
 use super::{Replay, Tee};
 
@@ -140,6 +142,26 @@ fn r117_while_the_transport_has_the_body_there_is_nothing_to_repeat() {
         assert_eq!(text(Tee::new().restore(saved).unwrap()).0, "abcd");
         assert!(next(&mut body).is_none());
     }
+}
+
+#[test]
+fn r117_who_waits_for_a_body_is_woken_when_it_is_back_or_lost() {
+    let tee = Tee::new().limit(5);
+    for (chunks, frames) in [(&["abc"][..], 0), (&["abc"], 1), (&["abc"], 2), (&["abc", "def"], 2)] {
+        let mut body = Boxed::new(script(chunks, false));
+        let mut saved = tee.save(&mut body).unwrap();
+        let mut back = task::spawn(poll_fn(|cx| tee.poll_back(&mut saved, cx)));
+        assert_pending!(back.poll());
+        (0..frames).for_each(|_| drop(next(&mut body)));
+        if frames < 2 {
+            assert!(!back.is_woken(), "{chunks:?} {frames}");
+            drop(body);
+        }
+        assert!(back.is_woken(), "{chunks:?} {frames}");
+        assert_ready!(back.poll());
+    }
+    let mut saved = tee.save(&mut Boxed::default()).unwrap();
+    assert_ready!(task::spawn(poll_fn(|cx| tee.poll_back(&mut saved, cx))).poll());
 }
 
 #[test]
