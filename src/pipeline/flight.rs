@@ -52,22 +52,22 @@ pub(super) struct Ride<T> {
 }
 
 /// What a caller finds at the gate.
-enum Boarding {
+pub(super) enum Boarding {
     /// What is wanted is there, or cannot be had.
     Landed(Landed),
     Flight(Ticket),
 }
 
-struct Ticket {
+pub(super) struct Ticket {
     number: u64,
-    wait: Wait<Landed>,
+    pub(super) wait: Wait<Landed>,
     /// The flight may bring what is wanted. Otherwise it has to be over first.
-    fits: bool,
+    pub(super) fits: bool,
     /// It is driven by another runtime, which may stand still.
-    foreign: bool,
-    began: bool,
+    pub(super) foreign: bool,
+    pub(super) began: bool,
     /// The flight's.
-    span: Span,
+    pub(super) span: Span,
 }
 
 impl Parts {
@@ -167,7 +167,7 @@ impl Parts {
     }
 
     /// Joins the step's flight, or starts it.
-    fn board(self: &Arc<Self>, step: usize, need: &Need) -> Boarding {
+    pub(super) fn board(self: &Arc<Self>, step: usize, need: &Need) -> Boarding {
         let mut control = self.steps[step].slot.control();
         // Somebody may have landed between the caller's look and the lock.
         if let Some(held) = self.usable(step, need) {

@@ -167,6 +167,7 @@ mod signal;
 mod slot;
 mod token;
 mod token_pipeline;
+mod waiting;
 mod window;
 
 pub use builder::TokenPipelineBuilder;

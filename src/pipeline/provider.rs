@@ -5,9 +5,9 @@ use std::sync::Arc;
 use http::HeaderName;
 use tokio::{runtime::Handle, time};
 
-use super::{epoch::UnknownStep, flight::Need, handle, slot::Held, token::AccessToken};
+use super::{epoch::UnknownStep, flight::Need, handle, slot::Held, token::AccessToken, waiting::Waiting};
 use crate::{
-    maybe_ready::MaybeReady,
+    maybe_ready::{BoxFuture, MaybeReady},
     provider::{Ask, Lease, LeaseOutcome, TokenError, TokenErrorKind, TokenEvent, TokenProvider},
 };
 
@@ -135,7 +135,12 @@ impl PipelineProvider {
         self.ride(&Need::Fresh, take).await
     }
 
-    fn tell(&self, outcome: LeaseOutcome) {
+    /// A lease by whatever way.
+    pub(super) fn rare(self, repeatable: bool) -> BoxFuture<Result<Arc<Lease>, TokenError>> {
+        Box::pin(async move { self.wait(repeatable, |held| Arc::clone(&held.lease)).await })
+    }
+
+    pub(super) fn tell(&self, outcome: LeaseOutcome) {
         self.handle.recorders.tell(&TokenEvent::Leased { pipeline: &self.handle.name, outcome });
     }
 }
@@ -150,9 +155,7 @@ impl TokenProvider for PipelineProvider {
         if let Some(lease) = self.at_hand(repeatable, |held| Arc::clone(&held.lease)) {
             return MaybeReady::Now(Ok(lease));
         }
-        // Boarded when polled: a future may be made outside the runtime that it is run in.
-        let this = self.clone();
-        MaybeReady::later(async move { this.wait(repeatable, |held| Arc::clone(&held.lease)).await })
+        MaybeReady::later(Waiting::new(self.clone(), repeatable))
     }
 
     fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
