@@ -1,22 +1,22 @@
 //! What handlers see of a session.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
+    acts::{After, Carry},
     changes::Change,
-    error::{SessionError, SessionErrorKind},
-    sessions::{self, Engine},
+    error::SessionError,
+    sessions::Engine,
     state::{Presented, State},
 };
 use crate::{
     identity::Subject,
     store::{JsonError, LoginRecord},
     text::TokenId,
-    token::{IssueOptions, Issued},
-    verify::Refusal,
+    token::IssueOptions,
 };
 
 /// The session of a request. Clones are the same session.
@@ -38,25 +38,12 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
 }
 
-/// What of the old data goes along into a new session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Carry {
-    Nothing,
-    Data,
-}
-
-/// Which new cookie a login gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    PrivilegeChange,
-    CredentialChange,
-}
-
 // ===== impl Session: who =====
 
 impl Session {
-    pub(super) fn new(engine: Arc<Engine>, presented: Presented) -> Self {
-        Self { shared: Arc::new(Shared { engine, state: Mutex::new(State::new(presented)) }) }
+    pub(super) fn new(engine: Arc<Engine>, presented: Presented, client_ip: Option<IpAddr>) -> Self {
+        let state = Mutex::new(State::new(presented, client_ip));
+        Self { shared: Arc::new(Shared { engine, state }) }
     }
 
     async fn open(&self) -> Result<MutexGuard<'_, State>, SessionError> {
@@ -205,23 +192,13 @@ impl Session {
     async fn enter(
         &self,
         subject: Subject,
-        mut options: IssueOptions,
+        options: IssueOptions,
         carry: Carry,
     ) -> Result<TokenId, SessionError> {
         let engine = &*self.shared.engine;
         let mut state = self.open().await?;
-        let anothers = |before: &Subject| !before.is_anonymous() && *before != subject;
-        let foreign = state.current.as_ref().is_some_and(|record| anothers(record.subject()));
-        if carry == Carry::Data && !foreign {
-            options = options.data(state.entries()?);
-        }
-        if let Some(before) = state.to_end(engine).await? {
-            options = options.replaces(before);
-        }
-        let (issued, cookie) = sessions::issue(&engine.tokens, &engine.settings, subject, options).await?;
-        state.forget_changes();
-        state.replace(issued.record().clone(), cookie);
-        Ok(issued.record().id())
+        let entered = state.enter(engine, subject.clone(), options, carry).await;
+        entered.map_err(|error| state.tell(engine, error, Some(subject)))
     }
 
     /// A new cookie value for the same session, after a second factor, a renewed authentication or any other change of
@@ -246,21 +223,8 @@ impl Session {
     async fn renew_cookie(&self, after: After) -> Result<(), SessionError> {
         let engine = &*self.shared.engine;
         let mut state = self.open().await?;
-        let somebody = state.current.as_ref().filter(|record| !record.subject().is_anonymous());
-        let Some(id) = somebody.map(|record| record.id()) else {
-            return Err(engine.refuse(SessionErrorKind::NoLogin));
-        };
-        let issued: Result<Issued, Refusal> = match after {
-            After::PrivilegeChange => engine.tokens.rekey(&id).await,
-            After::CredentialChange => engine.tokens.change_credentials(&id).await,
-        };
-        let issued = issued.map_err(|refusal| match refusal {
-            Refusal::Invalid(_) => engine.refuse(SessionErrorKind::Ended),
-            unavailable @ Refusal::Unavailable(_) => unavailable.into(),
-        })?;
-        let cookie = engine.settings.write(&issued);
-        state.replace(issued.record().clone(), cookie);
-        Ok(())
+        let renewed = state.renew_cookie(engine, after).await;
+        renewed.map_err(|error| state.tell(engine, error, None))
     }
 
     /// Ends the session and removes the cookie. Works without a session, and may be repeated. What this request has
@@ -274,11 +238,8 @@ impl Session {
     pub async fn logout(&self) -> Result<(), SessionError> {
         let engine = &*self.shared.engine;
         let mut state = self.open().await?;
-        if let Some(id) = state.to_end(engine).await? {
-            engine.tokens.revoke(&id).await.map_err(SessionError::unavailable)?;
-        }
-        state.end(engine.settings.clear());
-        Ok(())
+        let out = state.log_out(engine).await;
+        out.map_err(|error| state.tell(engine, error, None))
     }
 }
 

@@ -66,6 +66,7 @@
 //! # Ok::<(), portcullis::error::ConfigError>(())
 //! ```
 
+mod acts;
 mod changes;
 mod error;
 mod future;
@@ -77,6 +78,7 @@ mod service;
 mod sessions;
 mod settle;
 mod state;
+mod told;
 
 pub use error::{SessionError, SessionErrorKind};
 pub use future::ResponseFuture;
