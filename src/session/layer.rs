@@ -13,8 +13,8 @@ use super::{
     state::Presented,
 };
 use crate::{
-    client_ip::ClientIpPolicy, cookie::CookieError, error::Faults, identity::AuthContext, problem::ProblemReply,
-    secret::Secret, store::LoginRecord,
+    client_ip::ClientIpPolicy, cookie::CookieError, error::Faults, identity::AuthContext,
+    problem::ProblemReply, secret::Secret, store::LoginRecord,
 };
 
 /// Gives handlers a [`Session`], in the extensions of the request. See the [module docs](super).
@@ -43,7 +43,10 @@ impl<R> SessionLayer<R> {
         let mut faults = Faults::default();
         policy.check(&mut faults);
         if let Err(error) = faults.finish() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a proxy of the session layer is not trusted");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a proxy of the session layer is not trusted"
+            );
         }
         let Engine { tokens, settings, .. } = &*self.engine;
         let engine = Engine { tokens: tokens.clone(), settings: Arc::clone(settings), client_ip: policy };
@@ -86,7 +89,9 @@ impl Engine {
     fn presented<B>(&self, request: &Request<B>) -> Presented {
         let text = match self.settings.cookie.read(request.headers()) {
             Ok(Some(text)) => text,
-            Err(CookieError::Duplicate) => return Presented::Refused(SessionErrorKind::DuplicateCookie, None),
+            Err(CookieError::Duplicate) => {
+                return Presented::Refused(SessionErrorKind::DuplicateCookie, None);
+            }
             Ok(None) | Err(_) => return Presented::Nothing,
         };
         if let Some(record) = self.verified(request, text) {

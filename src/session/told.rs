@@ -22,7 +22,8 @@ impl State {
             return;
         }
         engine.tokens.report(EventKind::AuthSuccess, |event| {
-            event.with_channel(Channel::Cookie).with_details(Arc::clone(record) as _).with_known(
+            let details = Arc::clone(record);
+            by_cookie(engine, event).with_details(details).with_known(
                 Some(record.id),
                 Some(Arc::clone(&record.subject)),
                 self.client_ip,
@@ -50,7 +51,9 @@ impl State {
 
     /// Tells that changes are lost.
     pub(super) fn tell_unsaved(&self, engine: &Engine, error: &SessionError) {
-        engine.tokens.report(EventKind::SessionNotSaved, |event| self.describe(engine, event, error.reason()));
+        engine
+            .tokens
+            .report(EventKind::SessionNotSaved, |event| self.describe(engine, event, error.reason()));
     }
 
     /// The same refusal is told once, however often a handler asks; and that nobody is there is no news where the
@@ -74,8 +77,12 @@ impl State {
             Some(record) => (Some(record.id), Some(Arc::clone(&record.subject))),
             None => (self.named(engine), None),
         };
-        event.with_channel(Channel::Cookie).with_reason(reason).with_known(record, subject, self.client_ip)
+        by_cookie(engine, event).with_reason(reason).with_known(record, subject, self.client_ip)
     }
+}
+
+fn by_cookie(engine: &Engine, event: Event) -> Event {
+    event.with_channel(Channel::Cookie).with_scheme(&engine.settings.challenges, 0)
 }
 
 /// `None` where nothing was decided about anybody: the handler has asked for something that cannot be.
