@@ -158,6 +158,8 @@ async fn r139_the_limit_for_refreshes_lets_fifty_tabs_through_and_stops_a_flood(
     let flow = flow();
     let clock = flow.fixture.time.clock();
     let policy = ThrottlePolicy::refreshes().build().unwrap();
+    let described: Vec<_> = policy.describe().lines().map(|(_, limit)| limit.to_owned()).collect();
+    assert_eq!(described, ["300 in 1m", "none"]);
     let throttle = Throttle::new(MemoryCounters::new(), policy).clock(clock);
     let refresh = RefreshService::new(flow.fixture.tokens.clone()).throttle(throttle).build().unwrap();
     let narrow =

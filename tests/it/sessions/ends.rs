@@ -200,4 +200,13 @@ async fn r033_sessions_that_make_room_for_others_are_told_as_expired() {
     fixture.time.advance(secs(24 * HOUR));
     logged_in(&sessions).await;
     assert_eq!((fixture.events.count("session_expired"), fixture.events.count("authn_token_delete")), (2, 1));
+
+    // A limit of live sessions makes room, too.
+    let fixture = crate::support::fixture();
+    let policy = SessionPolicy::builder().limit(LiveLimit::EndOldest(1)).build().unwrap();
+    let sessions = sessions_with(&fixture, policy);
+    logged_in(&sessions).await;
+    fixture.time.advance(secs(24 * HOUR));
+    logged_in(&sessions).await;
+    assert_eq!((fixture.events.count("session_expired"), fixture.events.count("authn_token_delete")), (1, 1));
 }

@@ -293,6 +293,7 @@ async fn sec_k03_the_address_is_the_clients() {
     let layer = SessionLayer::new(&sessions);
     assert_eq!(address(&layer).await, "192.0.2.7");
     assert!(!log.text().contains("ERROR"));
+    assert!(log.text().contains(r#"channel="cookie" scheme="Cookie""#), "{}", log.text());
     let proxied = layer.clone().client_ip(ClientIpPolicy::peer().trust("192.0.2.0/24"));
     assert_eq!(address(&proxied).await, "198.51.100.9");
     let unreadable = layer.client_ip(ClientIpPolicy::peer().trust("nowhere"));
