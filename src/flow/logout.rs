@@ -218,8 +218,7 @@ impl<I: Send + Sync + 'static> Logout<I> {
             self.tokens.logout(token, channel).await.map(drop)
         };
         match ended {
-            Ok(()) => Ok(()),
-            Err(Refusal::Invalid(_)) => Ok(()),
+            Ok(()) | Err(Refusal::Invalid(_)) => Ok(()),
             Err(Refusal::Unavailable(source)) => Err(Rejection::unavailable(source)),
         }
     }

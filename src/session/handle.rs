@@ -56,8 +56,9 @@ impl Session {
     /// request has none before the response, unless it begins with a login.
     ///
     /// # Errors
-    /// [`SessionErrorKind::DuplicateCookie`], [`SessionErrorKind::CrossSite`], [`SessionErrorKind::Unavailable`],
-    /// and, after the response, [`SessionErrorKind::Answered`].
+    /// [`DuplicateCookie`](super::SessionErrorKind::DuplicateCookie),
+    /// [`CrossSite`](super::SessionErrorKind::CrossSite), [`Unavailable`](super::SessionErrorKind::Unavailable), and,
+    /// after the response, [`Answered`](super::SessionErrorKind::Answered).
     pub async fn record(&self) -> Result<Option<Arc<LoginRecord>>, SessionError> {
         Ok(self.open().await?.current.clone())
     }
@@ -94,7 +95,7 @@ impl Session {
     /// A value by its key.
     ///
     /// # Errors
-    /// As [`record`](Self::record), and [`SessionErrorKind::Value`] if it is of another type.
+    /// As [`record`](Self::record), and [`Value`](super::SessionErrorKind::Value) if it is of another type.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         let mut state = self.open().await?;
         let value = state.entries()?.get(key).map(T::deserialize).transpose();
@@ -105,8 +106,8 @@ impl Session {
     /// [`update`](Self::update). All values together are at most 64 KiB of JSON.
     ///
     /// # Errors
-    /// As [`record`](Self::record), and [`SessionErrorKind::Value`] if the value cannot be kept. Nothing has changed
-    /// then.
+    /// As [`record`](Self::record), and [`Value`](super::SessionErrorKind::Value) if the value cannot be kept. Nothing
+    /// has changed then.
     pub async fn insert(&self, key: impl Into<String>, value: impl Serialize) -> Result<(), SessionError> {
         let key = key.into();
         let value = serde_json::to_value(value).map_err(|_says_nothing_to_act_on| JsonError::Unwritable)?;
@@ -166,11 +167,14 @@ impl Session {
     /// Logs a subject in that has proved who it is: with a new record and a new cookie value, and without any data of
     /// before. The session that the browser came with ends in the same step, whosever it is.
     ///
-    /// It happens at once; the cookie goes with the response, whatever its status is.
+    /// It happens at once; the cookie goes with the response, whatever its status is. It is told as a session that was
+    /// created; whether somebody has proved who he is, and who has failed to, is for the caller to tell
+    /// ([`LoginSuccess`](crate::event::EventKind::LoginSuccess), [`LoginFail`](crate::event::EventKind::LoginFail)), or
+    /// for a [ready service](crate::flow::LoginService), which does it.
     ///
     /// # Errors
-    /// As [`record`](Self::record); [`SessionErrorKind::LoginLimit`], [`SessionErrorKind::Options`]. Nothing has changed
-    /// then.
+    /// As [`record`](Self::record); [`LoginLimit`](super::SessionErrorKind::LoginLimit),
+    /// [`Options`](super::SessionErrorKind::Options). Nothing has changed then.
     pub async fn login(&self, subject: Subject, options: IssueOptions) -> Result<TokenId, SessionError> {
         self.enter(subject, options, Carry::Nothing).await
     }
@@ -205,8 +209,9 @@ impl Session {
     /// what the login may do. The old value is dead at once.
     ///
     /// # Errors
-    /// As [`record`](Self::record); [`SessionErrorKind::NoLogin`], and [`SessionErrorKind::Ended`] if the session has
-    /// ended since. The old value is valid then, as far as it was.
+    /// As [`record`](Self::record); [`NoLogin`](super::SessionErrorKind::NoLogin), and
+    /// [`Ended`](super::SessionErrorKind::Ended) if the session has ended since. The old value is valid then, as far as
+    /// it was.
     pub async fn rekey(&self) -> Result<(), SessionError> {
         self.renew_cookie(After::PrivilegeChange).await
     }

@@ -176,7 +176,8 @@ async fn r060_every_store_is_cleaned_by_its_own_service() {
     let (one, two) = (fixture(), fixture());
     let (first, second) = (sessions(&one), sessions(&two));
     for sessions in [&first, &second] {
-        (shopping(sessions).await, logged_in(sessions).await);
+        shopping(sessions).await;
+        logged_in(sessions).await;
     }
     for fixture in [&one, &two] {
         fixture.time.advance(secs(24 * HOUR));
@@ -196,7 +197,8 @@ async fn r033_sessions_that_make_room_for_others_are_told_as_expired() {
     let sessions = portcullis::session::Sessions::new(store, SessionPolicy::default())
         .clock(fixture.time.clock())
         .reporter(fixture.events.reporter());
-    (shopping(&sessions).await, logged_in(&sessions).await);
+    shopping(&sessions).await;
+    logged_in(&sessions).await;
     fixture.time.advance(secs(24 * HOUR));
     logged_in(&sessions).await;
     assert_eq!((fixture.events.count("session_expired"), fixture.events.count("authn_token_delete")), (2, 1));

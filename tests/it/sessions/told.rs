@@ -12,7 +12,7 @@ use portcullis::{
     identity::Subject,
     maybe_ready::MaybeReady,
     problem::Reason,
-    session::{Session, SessionError, SessionLayer, SessionPolicy, Sessions},
+    session::{Session, SessionError, SessionErrorKind, SessionLayer, SessionPolicy, Sessions},
     store::{LiveLimit, LoginRecord},
     text::TokenId,
     token::IssueOptions,
@@ -251,6 +251,14 @@ async fn sec_k03_what_a_handler_cannot_have_of_its_session_is_told() {
         session.get::<String>("a").await.map(|_| String::new())
     };
     assert_eq!(decided(&fixture, &sessions, Some(&two), misuse).await, [success(id_of(&two))]);
+    let version = fixture.store.record(&id_of(&two)).await.version();
+    assert!(sessions.tokens().save_data(&id_of(&two), version, &"no object").await.unwrap());
+    let keep = |session: Session| async move {
+        let kept = session.login_keeping_data(ada(), IssueOptions::default()).await;
+        assert!(matches!(kept.as_ref().unwrap_err().kind(), SessionErrorKind::Value(_)));
+        kept.map(|_| String::new())
+    };
+    assert_eq!(decided(&fixture, &sessions, Some(&two), keep).await, [success(id_of(&two))]);
 }
 
 #[tokio::test]
