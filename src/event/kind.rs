@@ -29,8 +29,11 @@ pub enum EventKind {
     CouldNotCheck,
     /// `authz_fail`: a known caller asked for something it has no right to.
     AuthzFail,
-    /// `authz_change`: a subject's rights were changed.
+    /// `authz_change`: what a login may do was changed, and it got new tokens for it.
     PrivilegeChanged,
+    /// `authn_password_change`: a subject's credentials were changed, its password among them or another one: its
+    /// other logins have ended, and this one got new tokens.
+    CredentialsChanged,
     /// `csrf_refused`: a cookie came with a request that another site may have caused.
     CsrfRefused,
 
@@ -77,14 +80,17 @@ pub enum EventKind {
     /// nothing was revoked.
     GraceCap,
 
-    /// `session_created`: a session began.
+    /// `session_created`: a session began. One of somebody is a login, too, and told as one besides.
     SessionCreated,
     /// `session_renewed`: a session was used and lasts longer.
     SessionRenewed,
-    /// `session_expired`: a session ended.
+    /// `session_expired`: a session had reached its end unused and was removed from the store. One that was ended
+    /// before is told as [`TokenRevoked`](Self::TokenRevoked).
     SessionExpired,
-    /// `session_use_after_expire`: a session was presented after its end.
+    /// `session_use_after_expire`: a session was presented after its end, with its secret.
     SessionUseAfterExpire,
+    /// `session_not_saved`: what a request had changed in its session's data is lost, and the request was told so.
+    SessionNotSaved,
 
     /// `store_regressed`: a token is ahead of its record: the store lost writes or was restored from a copy.
     /// Nothing was revoked.
@@ -171,6 +177,7 @@ impl EventKind {
             Self::CouldNotCheck => "authn_unavailable",
             Self::AuthzFail => "authz_fail",
             Self::PrivilegeChanged => "authz_change",
+            Self::CredentialsChanged => "authn_password_change",
             Self::CsrfRefused => "csrf_refused",
             Self::TokenCreated => "authn_token_created",
             Self::TokenRefreshed => "token_refreshed",
@@ -183,6 +190,7 @@ impl EventKind {
             Self::SessionRenewed => "session_renewed",
             Self::SessionExpired => "session_expired",
             Self::SessionUseAfterExpire => "session_use_after_expire",
+            Self::SessionNotSaved => "session_not_saved",
             Self::StoreRegressed => "store_regressed",
             Self::Inconsistent => "inconsistent",
             Self::UnknownKey => "unknown_key",
@@ -207,6 +215,7 @@ impl EventKind {
             Self::LoginSuccess
             | Self::NewDevice
             | Self::AuthFail
+            | Self::CredentialsChanged
             | Self::TokenCreated
             | Self::TokenRevoked { .. }
             | Self::TokensRevoked { .. }
@@ -219,6 +228,7 @@ impl EventKind {
             | Self::AuthzFail
             | Self::PrivilegeChanged
             | Self::CsrfRefused
+            | Self::SessionNotSaved
             | Self::TokenReuse { .. }
             | Self::GraceCap
             | Self::StoreRegressed

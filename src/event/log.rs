@@ -26,6 +26,7 @@ macro_rules! line {
             issuer = $event.subject().and_then(foreign_issuer).map(field::debug),
             subject = $event.subject().map(|subject| field::debug(subject.id())),
             channel = $event.channel().map(Channel::as_str),
+            scheme = $event.scheme(),
             reason = $event.reason().map(Reason::as_str),
             ip = $event.client_ip().map(|ip| field::display(IpBucket::of(ip))),
             cause = $event.kind().cause(),

@@ -8,7 +8,13 @@
 //!    full queue drops events and counts them, a panic is caught.
 //! 4. A [`Meter`] counts events where they happen. The feature `metrics` brings one.
 //!
-//! Names are those of OWASP's logging vocabulary where it has one; see [`EventKind`].
+//! Names are those of OWASP's logging vocabulary where it has one; see [`EventKind`]. Here a session is a login in a
+//! cookie without a refresh token, whichever service has issued it: it ends when its cookie does, and nothing renews it
+//! but its use.
+//!
+//! What is decided about a request is one event of whoever decides it: a layer, a ready service, or a
+//! [`Session`](crate::session::Session) that no layer has looked at before. What becomes of a login (created, refreshed,
+//! renewed, revoked, expired) is told besides, by the service that keeps it.
 //!
 //! ```
 //! use portcullis::{MemoryStore, TokenPolicy, TokenService, event::{Event, EventKind, Observer, Reporter}};

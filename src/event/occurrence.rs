@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     identity::{Details, Subject},
-    problem::Reason,
+    problem::{Challenges, Reason},
     text::TokenId,
 };
 
@@ -22,6 +22,7 @@ pub struct Event {
     client_ip: Option<IpAddr>,
     reason: Option<Reason>,
     channel: Option<Channel>,
+    scheme: Option<(Arc<Challenges>, u8)>,
     details: Option<Details>,
 }
 
@@ -36,6 +37,7 @@ impl Event {
             client_ip: None,
             reason: None,
             channel: None,
+            scheme: None,
             details: None,
         }
     }
@@ -72,6 +74,12 @@ impl Event {
     #[must_use]
     pub fn with_channel(mut self, channel: Channel) -> Self {
         self.channel = Some(channel);
+        self
+    }
+
+    /// The scheme of the credential, by its position among the challenges of whoever has read it.
+    pub(crate) fn with_scheme(mut self, challenges: &Arc<Challenges>, position: u8) -> Self {
+        self.scheme = Some((Arc::clone(challenges), position));
         self
     }
 
@@ -135,6 +143,12 @@ impl Event {
         self.channel
     }
 
+    /// The method by which a request was authenticated, where one was: the scheme of its credential, as configured, or
+    /// `Cookie`.
+    pub fn scheme(&self) -> Option<&str> {
+        self.scheme.as_ref().map(|(challenges, position)| challenges.scheme(*position))
+    }
+
     /// What the verifier knows beyond that, if it is a `T`: for opaque tokens a
     /// [`LoginRecord`](crate::store::LoginRecord), as it was when the event happened.
     pub fn details<T: Any + Send + Sync>(&self) -> Option<&T> {
@@ -153,6 +167,7 @@ impl fmt::Debug for Event {
             .field("client_ip", &self.client_ip.map(IpBucket::of))
             .field("reason", &self.reason)
             .field("channel", &self.channel)
+            .field("scheme", &self.scheme())
             .finish_non_exhaustive()
     }
 }

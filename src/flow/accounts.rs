@@ -32,7 +32,8 @@ pub trait Accounts: Send + Sync + 'static {
     /// Whether the account may log in. Asked after the check, and answered like a wrong password.
     fn is_active(&self, account: &Self::Account) -> bool;
 
-    /// Whom the login is for.
+    /// Whom the login is for. Unique over all tenants: where two tenants number their users alike, the issuer tells them
+    /// apart. See [`Subject`].
     fn subject(&self, account: &Self::Account) -> Subject;
 
     /// What the answer to a login tells of the user. Default: an object with the subject's id.

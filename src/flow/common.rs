@@ -1,6 +1,12 @@
 //! What login, refresh and logout share: where a request comes from, how often it may come, and who is told.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use http::request::Parts;
 
@@ -36,6 +42,8 @@ pub(super) struct Common {
     pub(super) csrf: CsrfPolicy,
     client_ip: ClientIpPolicy,
     throttle: Option<Throttle>,
+    /// Whether the log says already that the throttle is not told where requests come from.
+    warned: AtomicBool,
     pub(super) reporter: Reporter,
     pub(super) challenges: Arc<Challenges>,
 }
@@ -68,6 +76,7 @@ impl Settings {
             csrf: self.csrf,
             client_ip: self.client_ip,
             throttle: self.throttle,
+            warned: AtomicBool::new(false),
             reporter: self.reporter,
             challenges: Arc::new(challenges.expect("a fault was noted otherwise")),
         })
@@ -99,10 +108,15 @@ impl Common {
         client_ip: Option<IpAddr>,
         identifier: Option<&str>,
     ) -> Result<(), Rejection> {
-        match &self.throttle {
-            Some(throttle) => Ok(throttle.admit(scope, client_ip, identifier).await?),
-            None => Ok(()),
+        let Some(throttle) = &self.throttle else { return Ok(()) };
+        if client_ip.is_none() && throttle.needs_client_ip() && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                service = scope,
+                "the client's address is not known, so attempts are not limited by it: the host has to tell the peer's \
+                 (PeerAddr, or ClientIpPolicy::peer_from)"
+            );
         }
+        Ok(throttle.admit(scope, client_ip, identifier).await?)
     }
 
     pub(super) fn challenged(&self, kind: RejectionKind, reason: Reason, presented: Option<u8>) -> Rejection {

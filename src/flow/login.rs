@@ -100,7 +100,8 @@ impl<A: Accounts, I: Send + Sync + 'static> LoginServiceBuilder<A, I> {
         self
     }
 
-    /// Limits attempts, before anything is looked up. Default: none are counted.
+    /// Limits attempts, before anything is looked up. Default: none are counted. Where the client's address is not
+    /// known, all attempts for one name share a bucket, others are not counted, and the log warns once.
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.settings.throttle = Some(throttle);
         self

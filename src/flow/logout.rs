@@ -38,6 +38,8 @@ const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 /// | a cookie, from another site | 403 `csrf` |
 /// | another method | 405 |
 /// | the store did not answer | 503; the login may live on, and the cookies stay |
+///
+/// With [`everywhere`](LogoutServiceBuilder::everywhere) all logins of the same user end, by the same table.
 #[must_use]
 pub struct LogoutService<I = Subject>(Arc<Logout<I>>);
 
@@ -46,6 +48,7 @@ pub struct LogoutService<I = Subject>(Arc<Logout<I>>);
 pub struct LogoutServiceBuilder<I = Subject> {
     tokens: TokenService<I>,
     schemes: Vec<String>,
+    everywhere: bool,
     clear_site_data: bool,
     settings: Settings,
 }
@@ -54,6 +57,7 @@ pub struct LogoutServiceBuilder<I = Subject> {
 struct Logout<I> {
     tokens: TokenService<I>,
     schemes: Vec<String>,
+    everywhere: bool,
     clear_site_data: bool,
     common: Common,
 }
@@ -66,7 +70,7 @@ impl<I: Send + Sync + 'static> LogoutService<I> {
     pub fn new(tokens: TokenService<I>) -> LogoutServiceBuilder<I> {
         let settings = Settings::new(tokens.shared_reporter());
         let schemes = vec!["Bearer".to_owned(), "Token".to_owned()];
-        LogoutServiceBuilder { tokens, schemes, clear_site_data: false, settings }
+        LogoutServiceBuilder { tokens, schemes, everywhere: false, clear_site_data: false, settings }
     }
 }
 
@@ -91,6 +95,15 @@ impl<I: Send + Sync + 'static> LogoutServiceBuilder<I> {
     /// its path; where it is not, a login whose access cookie has gone can be refreshed until it ends by itself.
     pub fn refresh_cookie(mut self, path: impl Into<String>) -> Self {
         self.settings.cookies.refresh_path = Some(path.into());
+        self
+    }
+
+    /// Ends all logins of the user whose token is presented, as long as that token's own login lives. A repeat is
+    /// answered alike, and so is a token that was never one: who copied a token learns nothing from it, and a browser
+    /// whose answer was lost gets rid of its cookies. A [`LogoutAllService`](super::LogoutAllService) behind a layer
+    /// says how many logins ended, and is refused by that layer when it is repeated.
+    pub fn everywhere(mut self) -> Self {
+        self.everywhere = true;
         self
     }
 
@@ -137,8 +150,8 @@ impl<I: Send + Sync + 'static> LogoutServiceBuilder<I> {
         }
         faults.check(self.schemes.len() <= 16, "schemes", self.schemes.len(), "must be at most 16");
         let common = self.settings.check(&self.schemes, faults)?;
-        let Self { tokens, schemes, clear_site_data, .. } = self;
-        Ok(LogoutService(Arc::new(Logout { tokens, schemes, clear_site_data, common })))
+        let Self { tokens, schemes, everywhere, clear_site_data, .. } = self;
+        Ok(LogoutService(Arc::new(Logout { tokens, schemes, everywhere, clear_site_data, common })))
     }
 }
 
@@ -199,9 +212,13 @@ impl<I: Send + Sync + 'static> Logout<I> {
 
     /// A token that is nobody's has nothing to end.
     async fn end(&self, token: &str, channel: Channel) -> Result<(), Rejection> {
-        match self.tokens.logout(token, channel).await {
-            Ok(_whether_there_was_one) => Ok(()),
-            Err(Refusal::Invalid(_)) => Ok(()),
+        let ended = if self.everywhere {
+            self.tokens.logout_everywhere(token, channel).await.map(drop)
+        } else {
+            self.tokens.logout(token, channel).await.map(drop)
+        };
+        match ended {
+            Ok(()) | Err(Refusal::Invalid(_)) => Ok(()),
             Err(Refusal::Unavailable(source)) => Err(Rejection::unavailable(source)),
         }
     }

@@ -32,6 +32,10 @@ use crate::{
 /// | another method | 405 |
 /// | no layer in front | 500 |
 /// | the store did not answer | 503; the cookies stay |
+///
+/// A repeat meets the layer with a token that has ended, so it is a 401 like any other, and touches no cookie. A client
+/// that has lost the answer goes on to a [`LogoutService`](super::LogoutService), which takes every token for an answer
+/// and removes the cookies; one with [`everywhere`](super::LogoutServiceBuilder::everywhere) can take this one's place.
 #[must_use]
 pub struct LogoutAllService<I = Subject>(Arc<LogoutAll<I>>);
 

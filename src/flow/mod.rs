@@ -52,20 +52,25 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let tokens = TokenService::new(MemoryStore::new(), TokenPolicy::default());
-//! let throttle = Throttle::new(MemoryCounters::new(), ThrottlePolicy::default());
+//! let counters = MemoryCounters::new();
+//! let logins = Throttle::new(counters.clone(), ThrottlePolicy::default());
+//! let refreshes = Throttle::new(counters, ThrottlePolicy::refreshes().build()?);
 //! let app: Router = Router::new()
 //!     .route("/me", get(async |auth: Auth<Subject>| auth.user().id().to_owned()))
 //!     .route_service("/devices", DeviceListService::new(tokens.clone()))
 //!     .route_service("/logout-all", LogoutAllService::new(tokens.clone()).build()?)
 //!     .layer(AuthLayer::new(tokens.clone()).build()?)
 //!     // What comes after the layer is not behind it.
-//!     .route_service("/login", LoginService::new(tokens.clone(), Users).throttle(throttle.clone()).build()?)
-//!     .route_service("/refresh", RefreshService::new(tokens.clone()).throttle(throttle).build()?)
+//!     .route_service("/login", LoginService::new(tokens.clone(), Users).throttle(logins).build()?)
+//!     .route_service("/refresh", RefreshService::new(tokens.clone()).throttle(refreshes).build()?)
 //!     .route_service("/logout", LogoutService::new(tokens).build()?);
 //! # let _ = app;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Limits and events need to know where a request comes from: the host tells it, as axum does with
+//! `into_make_service_with_connect_info` and [`ClientIpPolicy::peer_from`](crate::client_ip::ClientIpPolicy::peer_from).
 //!
 //! For browsers, the same in cookies that no script can read. All services are told of them with the same words:
 //!

@@ -91,7 +91,11 @@ impl<I: Send + Sync + 'static> RefreshServiceBuilder<I> {
         self
     }
 
-    /// Limits attempts from one client address. Default: none are counted.
+    /// Limits attempts from one client address, for instance by [`ThrottlePolicy::refreshes`]: the 30 a minute that are
+    /// right for logins refuse some of fifty tabs that wake up together. Default: none are counted, and none are where
+    /// the address is not known, of which the log warns once.
+    ///
+    /// [`ThrottlePolicy::refreshes`]: crate::throttle::ThrottlePolicy::refreshes
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.settings.throttle = Some(throttle);
         self

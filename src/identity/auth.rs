@@ -79,7 +79,7 @@ impl<I> Auth<I> {
     /// challenge.
     pub fn insufficient_scope(&self, scope: Option<&'static str>) -> Rejection {
         self.site.report(EventKind::AuthzFail, |event| {
-            self.proof.describe(event, self.client_ip).with_reason(Reason::NotPermitted)
+            self.proof.describe(event, self.client_ip, &self.site).with_reason(Reason::NotPermitted)
         });
         self.site
             .refuse(RejectionKind::InsufficientScope, Reason::NotPermitted, Some(self.proof.presented))

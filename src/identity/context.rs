@@ -107,7 +107,8 @@ impl AuthContext {
     /// Reports that the request was let through.
     pub(crate) fn report_success(&self) {
         if let Some(proof) = self.proof() {
-            self.site.report(EventKind::AuthSuccess, |event| proof.describe(event, self.client_ip));
+            self.site
+                .report(EventKind::AuthSuccess, |event| proof.describe(event, self.client_ip, &self.site));
         }
     }
 

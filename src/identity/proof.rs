@@ -2,7 +2,7 @@
 
 use std::{any::Any, net::IpAddr, sync::Arc};
 
-use super::{Evidence, Subject};
+use super::{Evidence, Site, Subject};
 use crate::{event::Event, scope::Scope};
 
 /// Details that only the verifier knows the type of: a login record, the claims of a JWT.
@@ -23,11 +23,11 @@ pub(crate) struct Proof {
 
 impl Proof {
     /// Adds to an event whose login it is about.
-    pub(super) fn describe(&self, event: Event, client_ip: Option<IpAddr>) -> Event {
-        event.with_channel(self.evidence.channel()).with_details(Arc::clone(&self.details)).with_known(
-            self.evidence.record(),
-            self.subject.clone(),
-            client_ip,
-        )
+    pub(super) fn describe(&self, event: Event, client_ip: Option<IpAddr>, site: &Site) -> Event {
+        event
+            .with_channel(self.evidence.channel())
+            .with_scheme(&site.challenges, self.presented)
+            .with_details(Arc::clone(&self.details))
+            .with_known(self.evidence.record(), self.subject.clone(), client_ip)
     }
 }

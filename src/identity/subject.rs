@@ -14,7 +14,21 @@ pub enum Issuer {
     Nobody,
 }
 
-/// A user or a client: an id and who vouches for it.
+/// A user or a client: an id and who vouches for it. Any text is an id, `0` and the empty one included.
+///
+/// All that belongs to somebody goes by the subject alone: the list of devices and their names, limits of live logins
+/// and single login, logging out everywhere, the change of credentials. A login's
+/// [tenant](crate::token::IssueOptions::tenant) decides where its tokens are valid, and divides none of that. So a
+/// subject stands for one user over all tenants of a store. Where each tenant has numbers of its own, name the tenant as
+/// issuer:
+///
+/// ```
+/// use portcullis::identity::Subject;
+///
+/// let red = Subject::of("https://red.example", "7");
+/// let blue = Subject::of("https://blue.example", "7");
+/// assert_ne!(red, blue);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject {
     issuer: Issuer,

@@ -49,7 +49,9 @@ impl<I: Send + Sync + 'static> Door<I> {
             };
             let event = event.with_reason(rejection.reason()).with_known(record, subject, visit.client_ip);
             match found {
-                Some(found) => event.with_channel(found.channel),
+                Some(found) => {
+                    event.with_channel(found.channel).with_scheme(&self.site.challenges, found.position)
+                }
                 None => event,
             }
         });

@@ -39,7 +39,7 @@ const OTHERS: &str = "portcullis_events_total";
 /// | `portcullis_purged_total` | | ended logins that were removed from the store |
 /// | `portcullis_sessions_total` | `event`: `created`, `renewed`, `expired`, `used_after_expiry` | what became of sessions |
 /// | `portcullis_events_dropped_total` | | events that a slow observer was not told of |
-/// | `portcullis_events_total` | `name` | each other event: trouble with store or keys, new devices |
+/// | `portcullis_events_total` | `name` | each other event: trouble with store or keys, new devices, changed rights and credentials |
 ///
 /// As a [`Recorder`](crate::provider::Recorder) of a pipeline it also counts
 ///
@@ -138,6 +138,8 @@ impl Meter for Metrics {
             EventKind::EventsDropped { count } => counter!(DROPPED).increment(*count),
             EventKind::NewDevice
             | EventKind::PrivilegeChanged
+            | EventKind::CredentialsChanged
+            | EventKind::SessionNotSaved
             | EventKind::UnknownKey
             | EventKind::ConfirmationLost
             | EventKind::TouchLost

@@ -31,7 +31,7 @@ pub enum SessionErrorKind {
     NoLogin,
     /// The session ended while the request was under way, or its user is inactive; answered with 401.
     Ended,
-    /// The subject has as many live sessions as it may have; answered with 429.
+    /// The subject has as many live sessions as it may have; answered with 409.
     LoginLimit,
     /// The value cannot be kept, is too long together with the others, or is of another type; answered with 500.
     Value(JsonError),
@@ -69,7 +69,20 @@ impl SessionError {
 
     /// The answer that fits the kind, as the docs of each kind say.
     pub fn rejection(&self) -> Rejection {
-        let (kind, reason) = match self.kind {
+        let (kind, reason) = self.outcome();
+        let rejection = Rejection::new(kind, reason);
+        match &self.challenges {
+            Some(challenges) => rejection.challenged(Arc::clone(challenges), Some(0)),
+            None => rejection,
+        }
+    }
+
+    pub(super) fn reason(&self) -> Reason {
+        self.outcome().1
+    }
+
+    fn outcome(&self) -> (RejectionKind, Reason) {
+        match self.kind {
             SessionErrorKind::DuplicateCookie => (RejectionKind::InvalidRequest, Reason::DuplicateCookie),
             SessionErrorKind::CrossSite => (RejectionKind::Csrf, Reason::CrossSite),
             SessionErrorKind::NoLogin => (RejectionKind::MissingCredential, Reason::Absent),
@@ -80,11 +93,6 @@ impl SessionError {
             | SessionErrorKind::OfTenant
             | SessionErrorKind::Answered => (RejectionKind::Internal, Reason::SessionMisuse),
             SessionErrorKind::Unavailable => (RejectionKind::Unavailable, Reason::Unavailable),
-        };
-        let rejection = Rejection::new(kind, reason);
-        match &self.challenges {
-            Some(challenges) => rejection.challenged(Arc::clone(challenges), Some(0)),
-            None => rejection,
         }
     }
 }

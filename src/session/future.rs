@@ -80,10 +80,7 @@ where
             };
             let mut response = match &settled.failure {
                 None => response,
-                Some(error) => {
-                    tracing::warn!(kind = ?error.kind(), "the session was not saved");
-                    error.rejection().respond(&**this.maker)
-                }
+                Some(error) => error.rejection().respond(&**this.maker),
             };
             settled.apply(engine, response.headers_mut());
             return Poll::Ready(Ok(response));

@@ -1,22 +1,22 @@
 //! What handlers see of a session.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
+    acts::{After, Carry},
     changes::Change,
-    error::{SessionError, SessionErrorKind},
-    sessions::{self, Engine},
+    error::SessionError,
+    sessions::Engine,
     state::{Presented, State},
 };
 use crate::{
     identity::Subject,
     store::{JsonError, LoginRecord},
     text::TokenId,
-    token::{IssueOptions, Issued},
-    verify::Refusal,
+    token::IssueOptions,
 };
 
 /// The session of a request. Clones are the same session.
@@ -38,25 +38,12 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
 }
 
-/// What of the old data goes along into a new session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Carry {
-    Nothing,
-    Data,
-}
-
-/// Which new cookie a login gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    PrivilegeChange,
-    CredentialChange,
-}
-
 // ===== impl Session: who =====
 
 impl Session {
-    pub(super) fn new(engine: Arc<Engine>, presented: Presented) -> Self {
-        Self { shared: Arc::new(Shared { engine, state: Mutex::new(State::new(presented)) }) }
+    pub(super) fn new(engine: Arc<Engine>, presented: Presented, client_ip: Option<IpAddr>) -> Self {
+        let state = Mutex::new(State::new(presented, client_ip));
+        Self { shared: Arc::new(Shared { engine, state }) }
     }
 
     async fn open(&self) -> Result<MutexGuard<'_, State>, SessionError> {
@@ -69,8 +56,9 @@ impl Session {
     /// request has none before the response, unless it begins with a login.
     ///
     /// # Errors
-    /// [`SessionErrorKind::DuplicateCookie`], [`SessionErrorKind::CrossSite`], [`SessionErrorKind::Unavailable`],
-    /// and, after the response, [`SessionErrorKind::Answered`].
+    /// [`DuplicateCookie`](super::SessionErrorKind::DuplicateCookie),
+    /// [`CrossSite`](super::SessionErrorKind::CrossSite), [`Unavailable`](super::SessionErrorKind::Unavailable), and,
+    /// after the response, [`Answered`](super::SessionErrorKind::Answered).
     pub async fn record(&self) -> Result<Option<Arc<LoginRecord>>, SessionError> {
         Ok(self.open().await?.current.clone())
     }
@@ -107,7 +95,7 @@ impl Session {
     /// A value by its key.
     ///
     /// # Errors
-    /// As [`record`](Self::record), and [`SessionErrorKind::Value`] if it is of another type.
+    /// As [`record`](Self::record), and [`Value`](super::SessionErrorKind::Value) if it is of another type.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
         let mut state = self.open().await?;
         let value = state.entries()?.get(key).map(T::deserialize).transpose();
@@ -118,8 +106,8 @@ impl Session {
     /// [`update`](Self::update). All values together are at most 64 KiB of JSON.
     ///
     /// # Errors
-    /// As [`record`](Self::record), and [`SessionErrorKind::Value`] if the value cannot be kept. Nothing has changed
-    /// then.
+    /// As [`record`](Self::record), and [`Value`](super::SessionErrorKind::Value) if the value cannot be kept. Nothing
+    /// has changed then.
     pub async fn insert(&self, key: impl Into<String>, value: impl Serialize) -> Result<(), SessionError> {
         let key = key.into();
         let value = serde_json::to_value(value).map_err(|_says_nothing_to_act_on| JsonError::Unwritable)?;
@@ -179,11 +167,14 @@ impl Session {
     /// Logs a subject in that has proved who it is: with a new record and a new cookie value, and without any data of
     /// before. The session that the browser came with ends in the same step, whosever it is.
     ///
-    /// It happens at once; the cookie goes with the response, whatever its status is.
+    /// It happens at once; the cookie goes with the response, whatever its status is. It is told as a session that was
+    /// created; whether somebody has proved who he is, and who has failed to, is for the caller to tell
+    /// ([`LoginSuccess`](crate::event::EventKind::LoginSuccess), [`LoginFail`](crate::event::EventKind::LoginFail)), or
+    /// for a [ready service](crate::flow::LoginService), which does it.
     ///
     /// # Errors
-    /// As [`record`](Self::record); [`SessionErrorKind::LoginLimit`], [`SessionErrorKind::Options`]. Nothing has changed
-    /// then.
+    /// As [`record`](Self::record); [`LoginLimit`](super::SessionErrorKind::LoginLimit),
+    /// [`Options`](super::SessionErrorKind::Options). Nothing has changed then.
     pub async fn login(&self, subject: Subject, options: IssueOptions) -> Result<TokenId, SessionError> {
         self.enter(subject, options, Carry::Nothing).await
     }
@@ -205,31 +196,22 @@ impl Session {
     async fn enter(
         &self,
         subject: Subject,
-        mut options: IssueOptions,
+        options: IssueOptions,
         carry: Carry,
     ) -> Result<TokenId, SessionError> {
         let engine = &*self.shared.engine;
         let mut state = self.open().await?;
-        let anothers = |before: &Subject| !before.is_anonymous() && *before != subject;
-        let foreign = state.current.as_ref().is_some_and(|record| anothers(record.subject()));
-        if carry == Carry::Data && !foreign {
-            options = options.data(state.entries()?);
-        }
-        if let Some(before) = state.to_end(engine).await? {
-            options = options.replaces(before);
-        }
-        let (issued, cookie) = sessions::issue(&engine.tokens, &engine.settings, subject, options).await?;
-        state.forget_changes();
-        state.replace(issued.record().clone(), cookie);
-        Ok(issued.record().id())
+        let entered = state.enter(engine, subject.clone(), options, carry).await;
+        entered.map_err(|error| state.tell(engine, error, Some(subject)))
     }
 
     /// A new cookie value for the same session, after a second factor, a renewed authentication or any other change of
     /// what the login may do. The old value is dead at once.
     ///
     /// # Errors
-    /// As [`record`](Self::record); [`SessionErrorKind::NoLogin`], and [`SessionErrorKind::Ended`] if the session has
-    /// ended since. The old value is valid then, as far as it was.
+    /// As [`record`](Self::record); [`NoLogin`](super::SessionErrorKind::NoLogin), and
+    /// [`Ended`](super::SessionErrorKind::Ended) if the session has ended since. The old value is valid then, as far as
+    /// it was.
     pub async fn rekey(&self) -> Result<(), SessionError> {
         self.renew_cookie(After::PrivilegeChange).await
     }
@@ -246,21 +228,8 @@ impl Session {
     async fn renew_cookie(&self, after: After) -> Result<(), SessionError> {
         let engine = &*self.shared.engine;
         let mut state = self.open().await?;
-        let somebody = state.current.as_ref().filter(|record| !record.subject().is_anonymous());
-        let Some(id) = somebody.map(|record| record.id()) else {
-            return Err(engine.refuse(SessionErrorKind::NoLogin));
-        };
-        let issued: Result<Issued, Refusal> = match after {
-            After::PrivilegeChange => engine.tokens.rekey(&id).await,
-            After::CredentialChange => engine.tokens.change_credentials(&id).await,
-        };
-        let issued = issued.map_err(|refusal| match refusal {
-            Refusal::Invalid(_) => engine.refuse(SessionErrorKind::Ended),
-            unavailable @ Refusal::Unavailable(_) => unavailable.into(),
-        })?;
-        let cookie = engine.settings.write(&issued);
-        state.replace(issued.record().clone(), cookie);
-        Ok(())
+        let renewed = state.renew_cookie(engine, after).await;
+        renewed.map_err(|error| state.tell(engine, error, None))
     }
 
     /// Ends the session and removes the cookie. Works without a session, and may be repeated. What this request has
@@ -274,11 +243,8 @@ impl Session {
     pub async fn logout(&self) -> Result<(), SessionError> {
         let engine = &*self.shared.engine;
         let mut state = self.open().await?;
-        if let Some(id) = state.to_end(engine).await? {
-            engine.tokens.revoke(&id).await.map_err(SessionError::unavailable)?;
-        }
-        state.end(engine.settings.clear());
-        Ok(())
+        let out = state.log_out(engine).await;
+        out.map_err(|error| state.tell(engine, error, None))
     }
 }
 

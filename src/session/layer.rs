@@ -1,6 +1,6 @@
 //! The layer.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Request};
 use tower_layer::Layer;
@@ -13,7 +13,8 @@ use super::{
     state::Presented,
 };
 use crate::{
-    cookie::CookieError, identity::AuthContext, problem::ProblemReply, secret::Secret, store::LoginRecord,
+    client_ip::ClientIpPolicy, cookie::CookieError, error::Faults, identity::AuthContext,
+    problem::ProblemReply, secret::Secret, store::LoginRecord,
 };
 
 /// Gives handlers a [`Session`], in the extensions of the request. See the [module docs](super).
@@ -35,6 +36,23 @@ impl SessionLayer {
 }
 
 impl<R> SessionLayer<R> {
+    /// How the client's address is found, for events, where no `AuthLayer` in front has found it. Default: the peer's,
+    /// from the extension [`PeerAddr`](crate::client_ip::PeerAddr). A network of the policy that cannot be read is not
+    /// trusted, and the log says so.
+    pub fn client_ip(self, policy: ClientIpPolicy) -> Self {
+        let mut faults = Faults::default();
+        policy.check(&mut faults);
+        if let Err(error) = faults.finish() {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a proxy of the session layer is not trusted"
+            );
+        }
+        let Engine { tokens, settings, .. } = &*self.engine;
+        let engine = Engine { tokens: tokens.clone(), settings: Arc::clone(settings), client_ip: policy };
+        Self { engine: Arc::new(engine), ..self }
+    }
+
     /// Makes the 503 with this [`MakeReply`](crate::problem::MakeReply), for instance a closure
     /// `Fn(&Rejection, Response<Bytes>) -> Response<B>`. With one, any response body works.
     pub fn reject_with<T>(self, maker: T) -> SessionLayer<T> {
@@ -65,13 +83,15 @@ impl<R> fmt::Debug for SessionLayer<R> {
 impl Engine {
     /// The session of a request, not looked up yet.
     pub(super) fn session<B>(self: &Arc<Self>, request: &Request<B>) -> Session {
-        Session::new(Arc::clone(self), self.presented(request))
+        Session::new(Arc::clone(self), self.presented(request), self.client_ip(request))
     }
 
     fn presented<B>(&self, request: &Request<B>) -> Presented {
         let text = match self.settings.cookie.read(request.headers()) {
             Ok(Some(text)) => text,
-            Err(CookieError::Duplicate) => return Presented::Refused(SessionErrorKind::DuplicateCookie),
+            Err(CookieError::Duplicate) => {
+                return Presented::Refused(SessionErrorKind::DuplicateCookie, None);
+            }
             Ok(None) | Err(_) => return Presented::Nothing,
         };
         if let Some(record) = self.verified(request, text) {
@@ -79,9 +99,14 @@ impl Engine {
         }
         let headers: &HeaderMap = request.headers();
         if !self.settings.csrf.allows(request.method(), request.uri(), headers) {
-            return Presented::Refused(SessionErrorKind::CrossSite);
+            return Presented::Refused(SessionErrorKind::CrossSite, self.tokens.named_login(text));
         }
         Presented::Cookie(Secret::new(text))
+    }
+
+    fn client_ip<B>(&self, request: &Request<B>) -> Option<IpAddr> {
+        let found = request.extensions().get::<AuthContext>().and_then(AuthContext::client_ip);
+        found.or_else(|| self.client_ip.client_ip(request.headers(), request.extensions()))
     }
 
     /// The login that an `AuthLayer` in front has verified, if it is the one that our cookie names.

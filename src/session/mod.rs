@@ -65,7 +65,65 @@
 //! # let _ = layers;
 //! # Ok::<(), portcullis::error::ConfigError>(())
 //! ```
+//!
+//! What the layer decides about a cookie is told to the reporter of the sessions, once for each request and only where a
+//! handler asks for its session; behind an `AuthLayer` that reads the cookie, that one tells it. A cookie that proves no
+//! session is told, and the request goes on as nobody's.
+//!
+//! [Ready services](crate::flow) for login and logout take the logins behind the sessions, and their cookie:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use axum::{Router, routing::get};
+//! use portcullis::{
+//!     Auth, AuthLayer, MemoryStore,
+//!     error::BoxError,
+//!     flow::{Accounts, LoginService, LogoutService},
+//!     identity::Subject,
+//!     secret::Secret,
+//!     session::{Session, SessionLayer, SessionPolicy, Sessions},
+//! };
+//!
+//! # struct Users;
+//! # #[async_trait]
+//! # impl Accounts for Users {
+//! #     type Account = u64;
+//! #     async fn find(&self, identifier: &str, _tenant: Option<&str>) -> Result<Option<u64>, BoxError> {
+//! #         Ok((identifier == "ada").then_some(1))
+//! #     }
+//! #     async fn check(&self, _account: Option<&u64>, password: &Secret) -> Result<bool, BoxError> {
+//! #         Ok(*password == Secret::from("correct horse"))
+//! #     }
+//! #     fn is_active(&self, _account: &u64) -> bool {
+//! #         true
+//! #     }
+//! #     fn subject(&self, account: &u64) -> Subject {
+//! #         Subject::local(account.to_string())
+//! #     }
+//! # }
+//! async fn visits(_auth: Auth<Subject>, session: Session) -> String {
+//!     match session.update("visits", |seen: Option<u32>| seen.unwrap_or(0) + 1).await {
+//!         Ok(seen) => seen.to_string(),
+//!         Err(why) => why.to_string(),
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sessions = Sessions::new(MemoryStore::new(), SessionPolicy::default());
+//! let (tokens, cookie) = (sessions.tokens(), sessions.cookie());
+//! let app: Router = Router::new()
+//!     .route("/visits", get(visits))
+//!     .layer(SessionLayer::new(&sessions))
+//!     .layer(AuthLayer::new(sessions.clone()).without_header().cookie(cookie.clone()).build()?)
+//!     // `Users` are the application's accounts. What comes after the layers is not behind them.
+//!     .route_service("/login", LoginService::new(tokens.clone(), Users).cookie(cookie.clone()).build()?)
+//!     .route_service("/logout", LogoutService::new(tokens.clone()).cookie(cookie).build()?);
+//! # let _ = app;
+//! # Ok(())
+//! # }
+//! ```
 
+mod acts;
 mod changes;
 mod error;
 mod future;
@@ -77,6 +135,7 @@ mod service;
 mod sessions;
 mod settle;
 mod state;
+mod told;
 
 pub use error::{SessionError, SessionErrorKind};
 pub use future::ResponseFuture;

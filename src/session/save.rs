@@ -26,7 +26,7 @@ impl State {
         if self.changes.is_empty() {
             return Ok(None);
         }
-        match self.current.take() {
+        match self.current.clone() {
             Some(record) => self.merge(engine, record).await.map(|()| None),
             None if may_begin && !self.fading => self.begin(engine).await,
             None => Ok(None),

@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::policy::{SessionPolicy, Settings};
 use crate::{
+    client_ip::ClientIpPolicy,
     clock::Clock,
     cookie::CookieSettings,
     credential::Channel,
@@ -33,6 +34,7 @@ pub struct Sessions<I = Subject> {
 pub(super) struct Engine {
     pub(super) tokens: TokenService<()>,
     pub(super) settings: Arc<Settings>,
+    pub(super) client_ip: ClientIpPolicy,
 }
 
 // ===== impl Sessions =====
@@ -82,7 +84,11 @@ impl<I: Send + Sync + 'static> Sessions<I> {
     }
 
     pub(super) fn engine(&self) -> Engine {
-        Engine { tokens: self.tokens.without_identity(), settings: Arc::clone(&self.settings) }
+        Engine {
+            tokens: self.tokens.without_identity(),
+            settings: Arc::clone(&self.settings),
+            client_ip: ClientIpPolicy::peer(),
+        }
     }
 }
 

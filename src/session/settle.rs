@@ -47,7 +47,10 @@ impl Session {
                     };
                     state.settled(engine, used, begun, None)
                 }
-                Err(error) => state.settled(engine, used, None, Some(error)),
+                Err(error) => {
+                    state.tell_unsaved(engine, &error);
+                    state.settled(engine, used, None, Some(error))
+                }
             }
         })
     }

@@ -1,6 +1,6 @@
 //! What is known of the session of one request.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     credential::Channel,
+    event::EventKind,
     secret::Secret,
     store::{JsonError, LoginRecord},
     text::TokenId,
@@ -26,8 +27,8 @@ pub(super) enum Presented {
     Cookie(Secret),
     /// The login that an `AuthLayer` has verified by this cookie.
     Verified(Arc<LoginRecord>),
-    /// Something for which the session must not be used.
-    Refused(SessionErrorKind),
+    /// Something for which the session must not be used, and the login that it names.
+    Refused(SessionErrorKind, Option<TokenId>),
 }
 
 pub(super) struct State {
@@ -44,6 +45,9 @@ pub(super) struct State {
     /// The browser may be about to get another cookie, which must not be overwritten.
     pub(super) fading: bool,
     pub(super) logged_out: bool,
+    pub(super) client_ip: Option<IpAddr>,
+    /// The last refusal that operators were told of.
+    pub(super) told: Option<EventKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +60,7 @@ enum Stage {
 }
 
 impl State {
-    pub(super) fn new(presented: Presented) -> Self {
+    pub(super) fn new(presented: Presented, client_ip: Option<IpAddr>) -> Self {
         Self {
             presented,
             stage: Stage::Untouched,
@@ -67,29 +71,39 @@ impl State {
             renewal: None,
             fading: false,
             logged_out: false,
+            client_ip,
+            told: None,
         }
     }
 
     /// Looks the session up, once.
     pub(super) async fn open(&mut self, engine: &Engine) -> Result<(), SessionError> {
+        self.look_up(engine).await.map_err(|error| self.tell(engine, error, None))
+    }
+
+    async fn look_up(&mut self, engine: &Engine) -> Result<(), SessionError> {
         match self.stage {
             Stage::Answered => return Err(SessionError::new(SessionErrorKind::Answered)),
             Stage::LookedUp => return Ok(()),
             Stage::Untouched => {}
         }
         match &self.presented {
-            Presented::Refused(kind) => return Err(engine.refuse(*kind)),
+            Presented::Refused(kind, _) => return Err(engine.refuse(*kind)),
             Presented::Nothing => {}
             Presented::Verified(record) => self.current = Some(Arc::clone(record)),
             Presented::Cookie(text) => {
                 match engine.tokens.open_session(text.expose()).await.map_err(SessionError::unavailable)? {
                     Standing::Open(record, renewal) => {
+                        self.tell_success(engine, &record);
                         self.current = Some(record);
                         self.renewal = renewal;
                     }
-                    Standing::Fading => self.fading = true,
+                    Standing::Fading(reason) => {
+                        self.fading = true;
+                        self.tell_invalid(engine, reason);
+                    }
                     Standing::OfTenant => return Err(engine.refuse(SessionErrorKind::OfTenant)),
-                    Standing::Gone => {}
+                    Standing::Gone(reason) => self.tell_invalid(engine, reason),
                 }
             }
         }
@@ -105,6 +119,16 @@ impl State {
     /// Whether this layer, and none in front of it, has looked at the cookie.
     pub(super) fn is_read_here(&self) -> bool {
         !matches!(self.presented, Presented::Verified(_))
+    }
+
+    /// The login that the cookie names. It proves nothing.
+    pub(super) fn named(&self, engine: &Engine) -> Option<TokenId> {
+        match &self.presented {
+            Presented::Cookie(text) => engine.tokens.named_login(text.expose()),
+            Presented::Refused(_, named) => *named,
+            Presented::Verified(record) => Some(record.id()),
+            Presented::Nothing => None,
+        }
     }
 
     /// The session that the browser came with, or that was made since: also one that has expired.

@@ -42,6 +42,8 @@ pub struct Inserted {
     pub ended: Vec<TokenId>,
     /// Whether [`Insertion::replaces`] ended with it: it lived until then.
     pub replaced: bool,
+    /// What the store has removed to make room for it.
+    pub purged: Vec<std::sync::Arc<super::LoginRecord>>,
 }
 
 /// The columns that a rotation writes, and the generation it expects.

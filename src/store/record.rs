@@ -156,6 +156,11 @@ impl LoginRecord {
         self.rotated_at
     }
 
+    /// Whether it is a session: in a cookie, and nothing but its use makes it last.
+    pub(crate) fn is_session(&self) -> bool {
+        self.channel == Channel::Cookie && self.refresh.is_none()
+    }
+
     /// Whether the access token has ended; true from the exact moment of its end on.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.access_expires()

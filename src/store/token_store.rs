@@ -106,8 +106,8 @@ pub trait TokenStore: Send + Sync + 'static {
     async fn list(&self, query: &ListQuery) -> Result<Vec<Found>, StoreError>;
 
     /// Removes logins of which no token can be valid any more
-    /// ([`LoginRecord::purgeable_from`]). Returns which were removed.
-    async fn purge(&self, purge: &Purge) -> Result<Vec<TokenId>, StoreError>;
+    /// ([`LoginRecord::purgeable_from`]). Returns what was removed.
+    async fn purge(&self, purge: &Purge) -> Result<Vec<Arc<LoginRecord>>, StoreError>;
 
     /// Wipes the nonce of every login that was rotated before this moment and whose new pair was first used before
     /// it, too; its previous digest stays. Returns how many records were changed.

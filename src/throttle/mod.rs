@@ -35,6 +35,7 @@
 
 mod error;
 mod policy;
+mod refreshes;
 mod service;
 
 pub use error::Throttled;

@@ -79,6 +79,11 @@ impl Throttle {
         Ok(())
     }
 
+    /// Whether it counts nothing, or less than it was asked for, where the client's address is not known.
+    pub(crate) fn needs_client_ip(&self) -> bool {
+        self.policy.per_client_ip.is_some()
+    }
+
     async fn hit(&self, key: &CounterKey, limit: Limit, now: Timestamp) -> Result<Hit, Throttled> {
         self.store.hit(key, limit, now).wait().await.map_err(Throttled::Unavailable)
     }

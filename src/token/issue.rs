@@ -114,11 +114,13 @@ impl Parts {
             let kind = EventKind::TokenRevoked { reason: RevokeReason::Superseded };
             self.reporter.emit(Event::new(kind, now).with_record(id));
         }
-        let anonymous = inserted.record.subject.is_anonymous();
-        self.emit(
-            if anonymous { EventKind::SessionCreated } else { EventKind::TokenCreated },
-            &inserted.record,
-        );
+        self.tell_purged(&inserted.purged);
+        if !inserted.record.subject.is_anonymous() {
+            self.emit(EventKind::TokenCreated, &inserted.record);
+        }
+        if inserted.record.is_session() {
+            self.emit(EventKind::SessionCreated, &inserted.record);
+        }
         Ok(self.hand_out(&pair, inserted.record, now))
     }
 

@@ -44,7 +44,8 @@ enum Override {
 // ===== impl IssueOptions =====
 
 impl IssueOptions {
-    /// Binds the login to a tenant: requests for another one, or for none, are refused.
+    /// Binds the login to a tenant: requests for another one, or for none, are refused. It is no part of the subject: see
+    /// [`Subject`](crate::identity::Subject) on tenants that number their users alike.
     pub fn tenant(mut self, tenant: impl Into<Arc<str>>) -> Self {
         self.extras.tenant = Some(tenant.into());
         self

@@ -68,7 +68,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             if done.map_err(Parts::store_failed)? {
                 let mut rekeyed = record.as_ref().clone();
                 rekeyed.rekey(rekey, record.epoch);
-                parts.emit(EventKind::PrivilegeChanged, &rekeyed);
+                parts.emit(after.event(), &rekeyed);
                 return Ok(parts.hand_out(&pair, Arc::new(rekeyed), now));
             }
         }
@@ -81,6 +81,15 @@ impl<I: Send + Sync + 'static> TokenService<I> {
 enum After {
     PrivilegeChange,
     CredentialChange,
+}
+
+impl After {
+    fn event(self) -> EventKind {
+        match self {
+            Self::PrivilegeChange => EventKind::PrivilegeChanged,
+            Self::CredentialChange => EventKind::CredentialsChanged,
+        }
+    }
 }
 
 impl Parts {

@@ -63,6 +63,26 @@ impl<I> TokenService<I> {
         Ok(true)
     }
 
+    /// [`logout`](Self::logout) of all logins of the same subject, if the token's own login lives: whoever holds a
+    /// token of one that has ended has no say over the others. Says how many ended; none is no error, so it may be
+    /// repeated.
+    ///
+    /// # Errors
+    /// As [`logout`](Self::logout).
+    ///
+    /// # Cancel safety
+    /// As [`revoke_subject`](Self::revoke_subject).
+    pub async fn logout_everywhere(&self, token: &str, channel: Channel) -> Result<u64, Refusal> {
+        let Some(record) = self.login_of(token, channel).await? else {
+            return Ok(0);
+        };
+        let found = self.parts.store.find(&record.id).wait().await.map_err(Parts::store_failed)?;
+        if !found.is_some_and(|found| self.parts.lives(&found)) {
+            return Ok(0);
+        }
+        self.revoke_subject(&record.subject).await.map_err(Parts::store_failed)
+    }
+
     /// The login of an access or refresh token that is presented on this channel, in whatever state it is.
     pub(crate) async fn login_of(
         &self,

@@ -132,6 +132,13 @@ impl<I> TokenService<I> {
         self.parts.clock.now()
     }
 
+    /// Reports what `event` makes of an event of this kind, if anybody would learn of it.
+    pub(crate) fn report(&self, kind: EventKind, event: impl FnOnce(Event) -> Event) {
+        if self.parts.reporter.wants(&kind) {
+            self.parts.reporter.emit(event(Event::new(kind, self.now())));
+        }
+    }
+
     /// Whom this service tells, for services in front of it.
     pub(crate) fn shared_reporter(&self) -> Reporter {
         self.parts.reporter.clone()

@@ -10,7 +10,6 @@ use crate::{
     clock::Timestamp,
     credential::Channel,
     error::BoxError,
-    event::{Event, EventKind},
     identity::Subject,
     maybe_ready::MaybeReady,
     problem::Reason,
@@ -27,11 +26,11 @@ pub(crate) enum Standing {
     /// It lives. The renewal is that of this request, if it caused one.
     Open(Arc<LoginRecord>, Option<Renewal>),
     /// It ended, or its cookie was replaced, a moment ago: a newer cookie may be on its way to the browser.
-    Fading,
+    Fading(Reason),
     /// It is a tenant's, and nobody has said for which tenant the request is.
     OfTenant,
-    /// There is none.
-    Gone,
+    /// There is none that the cookie proves.
+    Gone(Reason),
 }
 
 /// Whether a user is there, and nothing else about it.
@@ -53,7 +52,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     pub(crate) async fn open_session(&self, cookie: &str) -> Result<Standing, BoxError> {
         let parts = &self.parts;
         let Some(presented) = text::parse_access(cookie, &parts.policy.brands) else {
-            return Ok(Standing::Gone);
+            return Ok(Standing::Gone(Reason::Malformed));
         };
         let (channel, now) = (Channel::Cookie, parts.clock.now());
         let expected = Expected { channel: Some(channel), tenant: None, now, inline: false };
@@ -63,19 +62,15 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Ok(record) => record,
             Err(Refusal::Unavailable(error)) => return Err(error),
             Err(Refusal::Invalid(Reason::WrongTenant)) => return Ok(Standing::OfTenant),
-            Err(Refusal::Invalid(Reason::Expired)) => {
-                let event = Event::new(EventKind::SessionUseAfterExpire, now);
-                parts.reporter.emit(event.with_record(presented.id).with_channel(channel));
-                return Ok(Standing::Gone);
-            }
-            Err(Refusal::Invalid(_)) if fading => return Ok(Standing::Fading),
-            Err(Refusal::Invalid(_)) => return Ok(Standing::Gone),
+            Err(Refusal::Invalid(Reason::Expired)) => return Ok(Standing::Gone(Reason::Expired)),
+            Err(Refusal::Invalid(reason)) if fading => return Ok(Standing::Fading(reason)),
+            Err(Refusal::Invalid(reason)) => return Ok(Standing::Gone(reason)),
         };
         if !record.subject.is_anonymous() {
             match active(self.users.find(&record.subject).wait().await) {
                 Ok(_) => {}
                 Err(Refusal::Unavailable(error)) => return Err(error),
-                Err(Refusal::Invalid(_)) => return Ok(Standing::Gone),
+                Err(Refusal::Invalid(reason)) => return Ok(Standing::Gone(reason)),
             }
         }
         let presented = Presented { secret: presented.secret, brand: presented.brand };

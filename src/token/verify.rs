@@ -222,6 +222,9 @@ impl Parts {
         } else if expected.tenant != record.tenant() {
             Reason::WrongTenant
         } else if record.is_expired(expected.now) {
+            if record.is_session() {
+                self.emit(EventKind::SessionUseAfterExpire, &record);
+            }
             Reason::Expired
         } else {
             return Ok(record);

@@ -340,7 +340,7 @@ impl TokenStore for ProbeStore {
         self.memory.list(query).await
     }
 
-    async fn purge(&self, purge: &Purge) -> Result<Vec<TokenId>, StoreError> {
+    async fn purge(&self, purge: &Purge) -> Result<Vec<Arc<LoginRecord>>, StoreError> {
         self.write().await?;
         self.memory.purge(purge).await
     }

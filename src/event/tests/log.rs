@@ -34,6 +34,7 @@ fn vocabulary() -> Vec<(EventKind, &'static str, &'static str)> {
         (EventKind::CouldNotCheck, "WARN", "authn_unavailable"),
         (EventKind::AuthzFail, "WARN", "authz_fail"),
         (EventKind::PrivilegeChanged, "WARN", "authz_change"),
+        (EventKind::CredentialsChanged, "INFO", "authn_password_change"),
         (EventKind::CsrfRefused, "WARN", "csrf_refused"),
         (EventKind::TokenCreated, "INFO", "authn_token_created"),
         (EventKind::TokenRefreshed, "DEBUG", "token_refreshed"),
@@ -51,6 +52,7 @@ fn vocabulary() -> Vec<(EventKind, &'static str, &'static str)> {
         (EventKind::SessionRenewed, "DEBUG", "session_renewed"),
         (EventKind::SessionExpired, "INFO", "session_expired"),
         (EventKind::SessionUseAfterExpire, "INFO", "session_use_after_expire"),
+        (EventKind::SessionNotSaved, "WARN", "session_not_saved"),
         (EventKind::StoreRegressed, "WARN", "store_regressed"),
         (EventKind::Inconsistent, "WARN", "inconsistent"),
         (EventKind::UnknownKey, "WARN", "unknown_key"),
@@ -63,7 +65,7 @@ fn vocabulary() -> Vec<(EventKind, &'static str, &'static str)> {
 }
 
 /// The terms of OWASP's Logging Vocabulary Cheat Sheet for what this crate reports.
-const OWASP: [&str; 13] = [
+const OWASP: [&str; 14] = [
     "authn_login_success",
     "authn_login_fail",
     "authn_token_created",
@@ -72,6 +74,7 @@ const OWASP: [&str; 13] = [
     "authn_token_delete",
     "authz_fail",
     "authz_change",
+    "authn_password_change",
     "excess_rate_limit_exceeded",
     "session_created",
     "session_renewed",

@@ -107,30 +107,32 @@ impl MemoryStore {
         })
     }
 
-    fn remove_locked(&self, index: &mut Index, id: TokenId) {
-        if let Some(row) = self.0.rows.pin().remove(&id) {
-            index.forget(&row.record, &row.subject);
-        }
+    fn remove_locked(&self, index: &mut Index, id: TokenId) -> Option<Arc<LoginRecord>> {
+        let rows = self.0.rows.pin();
+        let row = rows.remove(&id)?;
+        index.forget(&row.record, &row.subject);
+        Some(Arc::clone(&row.record))
     }
 
-    fn purge_locked(&self, index: &mut Index, before: Timestamp, limit: usize) -> Vec<TokenId> {
+    fn purge_locked(&self, index: &mut Index, before: Timestamp, limit: usize) -> Vec<Arc<LoginRecord>> {
         let mut removed = Vec::new();
         while removed.len() < limit {
             let Some(id) = index.first_ended(before) else {
                 break;
             };
-            self.remove_locked(index, id);
-            removed.push(id);
+            removed.extend(self.remove_locked(index, id));
         }
         removed
     }
 
-    /// Makes room for a login of this subject under its limit: the logins that have to end for it.
+    /// Makes room for a login of this subject under its limit: the logins that have to end for it. Those that have
+    /// ended already are removed.
     fn make_room(
         &self,
         index: &mut Index,
         subject: &SubjectRow,
         insertion: &Insertion,
+        purged: &mut Vec<Arc<LoginRecord>>,
     ) -> Result<Vec<TokenId>, StoreError> {
         let (max, refuse) = match insertion.limit {
             LiveLimit::Unlimited => return Ok(Vec::new()),
@@ -147,7 +149,7 @@ impl MemoryStore {
                 }
             } else if record.purgeable_from() <= insertion.purge_before {
                 // Else a loop of logins and logouts would make each login dearer than the one before.
-                self.remove_locked(index, id);
+                purged.extend(self.remove_locked(index, id));
             }
         }
         let surplus = (live.len() + 1).saturating_sub(max);
@@ -184,14 +186,17 @@ impl TokenStore for MemoryStore {
         if rows.contains_key(&record.id) {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
+        let mut purged = Vec::new();
         let ended = match index.find_subject(&record.subject) {
-            Some(subject) => self.make_room(index, &subject, &insertion)?,
+            Some(subject) => self.make_room(index, &subject, &insertion, &mut purged)?,
             None => Vec::new(),
         };
-        if index.len() >= self.0.capacity
-            && self.purge_locked(index, insertion.purge_before, PURGE_BATCH).is_empty()
-        {
-            return Err(StoreError::new(StoreErrorKind::Full));
+        if index.len() >= self.0.capacity {
+            let removed = self.purge_locked(index, insertion.purge_before, PURGE_BATCH);
+            if removed.is_empty() {
+                return Err(StoreError::new(StoreErrorKind::Full));
+            }
+            purged.extend(removed);
         }
         // Nothing fails from here on.
         let superseded = Revocation::new(insertion.now, RevokeReason::Superseded);
@@ -204,7 +209,7 @@ impl TokenStore for MemoryStore {
         index.add(&record, &subject);
         let record = Arc::new(record);
         rows.insert(record.id, Row { record: Arc::clone(&record), subject });
-        Ok(Inserted { record, ended, replaced })
+        Ok(Inserted { record, ended, replaced, purged })
     }
 
     async fn rotate(&self, id: &TokenId, rotation: Rotation) -> Result<bool, StoreError> {
@@ -373,7 +378,7 @@ impl TokenStore for MemoryStore {
         Ok(ids.iter().filter_map(|id| rows.get(id)).map(Row::found).collect())
     }
 
-    async fn purge(&self, purge: &Purge) -> Result<Vec<TokenId>, StoreError> {
+    async fn purge(&self, purge: &Purge) -> Result<Vec<Arc<LoginRecord>>, StoreError> {
         let mut index = self.lock();
         let index = &mut *index;
         let Some(subject) = &purge.subject else {
@@ -386,8 +391,7 @@ impl TokenStore for MemoryStore {
         let ended =
             |id: &TokenId| rows.get(id).is_some_and(|row| row.record.purgeable_from() <= purge.before);
         let ids: Vec<_> = index.logins_of(&subject).filter(ended).take(purge.limit).collect();
-        ids.iter().for_each(|id| self.remove_locked(index, *id));
-        Ok(ids)
+        Ok(ids.into_iter().filter_map(|id| self.remove_locked(index, id)).collect())
     }
 
     /// Passes over the whole store.

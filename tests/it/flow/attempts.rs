@@ -3,13 +3,18 @@
 use http::Method;
 use portcullis::{
     client_ip::ClientIpPolicy,
+    flow::RefreshService,
     store::{Limit, MemoryCounters},
     throttle::{Throttle, ThrottlePolicy},
 };
 use serde_json::json;
+use tower::Service;
 
 use super::{CROSS_SITE, Flow, JSON, PASSWORD, SAME_ORIGIN, flow, log_in, post, send_from};
-use crate::support::{Body, secs};
+use crate::{
+    log::Log,
+    support::{Body, refresh_text, secs},
+};
 
 fn throttle(flow: &Flow) -> Throttle {
     Throttle::new(MemoryCounters::new(), ThrottlePolicy::default()).clock(flow.fixture.time.clock())
@@ -144,5 +149,76 @@ impl portcullis::store::CounterStore for Broken {
         _key: &portcullis::store::CounterKey,
     ) -> Result<(), portcullis::store::StoreError> {
         Ok(())
+    }
+}
+
+/// Fifty tabs wake up in one browser, and each refreshes at once.
+#[tokio::test]
+async fn r139_the_limit_for_refreshes_lets_fifty_tabs_through_and_stops_a_flood() {
+    let flow = flow();
+    let clock = flow.fixture.time.clock();
+    let policy = ThrottlePolicy::refreshes().build().unwrap();
+    let described: Vec<_> = policy.describe().lines().map(|(_, limit)| limit.to_owned()).collect();
+    assert_eq!(described, ["300 in 1m", "none"]);
+    let throttle = Throttle::new(MemoryCounters::new(), policy).clock(clock);
+    let refresh = RefreshService::new(flow.fixture.tokens.clone()).throttle(throttle).build().unwrap();
+    let narrow =
+        RefreshService::new(flow.fixture.tokens.clone()).throttle(self::throttle(&flow)).build().unwrap();
+    let issued = flow.fixture.login("ada").await;
+    let body = json!({ "refresh_token": refresh_text(&issued) }).to_string();
+    let mut pairs = std::collections::HashSet::new();
+    let tabs = futures_util::future::join_all((0..50).map(|_| post(&refresh, &[JSON], &body))).await;
+    for tab in tabs {
+        assert_eq!(tab.status, 200);
+        pairs.insert(tab.text("refresh_token"));
+    }
+    assert_eq!(pairs.len(), 1);
+    let mut passed = 50;
+    while post(&refresh, &[JSON], r#"{"refresh_token":"junk"}"#).await.status == 401 {
+        passed += 1;
+    }
+    assert_eq!(passed, 300);
+    // What is right for logins is too little here.
+    let mut let_in = 0;
+    for _ in 0..50 {
+        let_in += usize::from(post(&narrow, &[JSON], &body).await.status == 200);
+    }
+    assert_eq!(let_in, 30);
+}
+
+/// Without the peer's address a limit for each address limits nothing: said once, not for every request.
+#[tokio::test]
+async fn r139_a_throttle_that_is_not_told_the_address_is_logged_once_for_each_service() {
+    let flow = flow();
+    let by_name = ThrottlePolicy::builder().per_client_ip(None).build().unwrap();
+    let by_name = Throttle::new(MemoryCounters::new(), by_name).clock(flow.fixture.time.clock());
+    let login = flow.login().throttle(throttle(&flow)).build().unwrap();
+    let refresh = RefreshService::new(flow.fixture.tokens.clone()).throttle(throttle(&flow)).build().unwrap();
+    let unlimited = flow.login().throttle(by_name).build().unwrap();
+    let (log, _guard) = Log::capture();
+    let warnings = |text: &str| text.matches("the client's address is not known").count();
+    let ask = async |number: usize| {
+        let body =
+            json!({ "username": format!("user{number}"), "password": "x", "refresh_token": "x" }).to_string();
+        let request = || {
+            let request = http::Request::post("/").header(JSON.0, JSON.1);
+            request.body(Body::from(body.clone())).unwrap()
+        };
+        let (mut login, mut refresh) = (login.clone(), refresh.clone());
+        let (mut unlimited, mut bare) = (unlimited.clone(), flow.login().build().unwrap());
+        assert_eq!(login.call(request()).await.unwrap().status(), 401);
+        assert_eq!(refresh.call(request()).await.unwrap().status(), 401);
+        assert_eq!(unlimited.call(request()).await.unwrap().status(), 401);
+        assert_eq!(bare.call(request()).await.unwrap().status(), 401);
+    };
+    // Where the address is known, nothing has to be said.
+    assert_eq!(log_in(&login, &[], "ada", "x").await.status, 401);
+    assert_eq!(warnings(&log.text()), 0);
+    for number in 0..40 {
+        ask(number).await;
+    }
+    assert_eq!(warnings(&log.text()), 2, "{}", log.text());
+    for service in ["login", "refresh"] {
+        assert_eq!(log.text().matches(&format!("service=\"{service}\"")).count(), 1);
     }
 }

@@ -1,12 +1,19 @@
 //! Logging out everywhere.
 
 use http::Method;
-use portcullis::{flow::LogoutAllService, identity::Subject};
+use portcullis::{
+    flow::{LogoutAllService, LogoutService},
+    identity::Subject,
+};
 use serde_json::json;
 use tower::Layer;
 
-use super::{CROSS_SITE, PASSWORD, SAME_ORIGIN, flow, log_in, logout::cleared, post, send};
-use crate::support::{Mode, bearer};
+use super::{
+    CROSS_SITE, PASSWORD, SAME_ORIGIN, flow, log_in,
+    logout::{cleared, in_cookies},
+    post, send,
+};
+use crate::support::{Mode, bearer, secs};
 
 #[tokio::test]
 async fn r051_a_logout_everywhere_ends_all_logins_of_the_caller_and_nobody_elses() {
@@ -68,4 +75,71 @@ async fn r051_a_logout_everywhere_needs_a_caller_and_a_store() {
     flow.fixture.store.set(Mode::Now);
     assert_eq!(send(&guarded, Method::GET, "/", &headers, "").await.status, 405);
     assert_eq!(flow.fixture.tokens.revoke_subject(&Subject::local("ada")).await.unwrap(), 1);
+}
+
+/// A service of its own needs no layer, so a repeat meets nobody who would refuse it.
+#[tokio::test]
+async fn r051_a_logout_everywhere_may_be_repeated_and_tells_a_thief_nothing() {
+    let flow = flow();
+    let everywhere = LogoutService::new(flow.fixture.tokens.clone()).cookie("token").refresh_cookie("/auth");
+    let everywhere = everywhere.everywhere().build().unwrap();
+    let (phone, bob) = (flow.fixture.login("ada").await, flow.fixture.login("bob").await);
+    let stolen = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await.cookie_header();
+    let dead = flow.fixture.cookie_login("ada").await;
+    flow.fixture.tokens.revoke(&dead.record().id()).await.unwrap();
+    let dead = format!("__Host-token={}", dead.access().expose());
+    let unknown = crate::support::fixture().cookie_login("ada").await;
+    let unknown = format!("__Host-token={}", unknown.access().expose());
+
+    // The token of a login that has ended has no say, and neither has another site.
+    let mut answers = Vec::new();
+    for cookie in [&dead, &unknown, "__Host-token=junk"] {
+        answers.push(post(&everywhere, &[SAME_ORIGIN, ("cookie", cookie)], "").await);
+    }
+    assert_eq!(post(&everywhere, &[CROSS_SITE, ("cookie", &stolen)], "").await.status, 403);
+    flow.fixture.verify(phone.access().expose()).await.unwrap();
+    for _ in 0..2 {
+        answers.push(post(&everywhere, &[SAME_ORIGIN, ("cookie", &stolen)], "").await);
+        assert!(flow.fixture.verify(phone.access().expose()).await.is_err());
+    }
+    for answer in answers {
+        assert_eq!((answer.status.as_u16(), answer.body.as_str()), (204, ""));
+        assert_eq!(answer.cookies(), cleared());
+    }
+    flow.fixture.verify(bob.access().expose()).await.unwrap();
+    let (_, value) = bearer(bob.access().expose());
+    for _ in 0..2 {
+        assert_eq!(post(&everywhere, &[("authorization", &value)], "").await.status, 204);
+    }
+    assert!(flow.fixture.verify(bob.access().expose()).await.is_err());
+
+    let stays = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
+    for mode in [Mode::Down, Mode::ReadOnly] {
+        flow.fixture.store.set(mode);
+        let headers = [SAME_ORIGIN, ("cookie", &stays.cookie_header())];
+        assert_eq!(post(&everywhere, &headers, "").await.status, 503, "{mode:?}");
+    }
+    flow.fixture.store.set(Mode::Now);
+    // The refresh token proves the login as well, also when the access token has ended.
+    flow.fixture.time.advance(secs(25 * 3600));
+    let (_, refresh, _) = &stays.cookies()[1];
+    let cookie = format!("__Secure-token_refresh={refresh}");
+    assert_eq!(post(&everywhere, &[SAME_ORIGIN, ("cookie", &cookie)], "").await.status, 204);
+    assert!(flow.fixture.refresh(refresh).await.is_err());
+}
+
+/// Behind a layer a repeat is refused; the cookies go with a logout, which takes any token.
+#[tokio::test]
+async fn r051_a_browser_whose_answer_was_lost_is_rid_of_its_cookies_by_a_logout() {
+    let flow = flow();
+    let layer = flow.fixture.layer().cookie("token").build().unwrap();
+    let all = LogoutAllService::new(flow.fixture.tokens.clone()).cookie("token").refresh_cookie("/auth");
+    let all = layer.layer(all.build().unwrap());
+    let browser = log_in(&flow.cookie_login(), &[SAME_ORIGIN], "ada", PASSWORD).await;
+    let headers = [SAME_ORIGIN, ("cookie", &browser.cookie_header())];
+    assert_eq!(post(&all, &headers, "").await.status, 200);
+    let again = post(&all, &headers, "").await;
+    assert_eq!((again.status.as_u16(), again.cookies().len()), (401, 0));
+    let out = post(&in_cookies(&flow), &headers, "").await;
+    assert_eq!((out.status.as_u16(), out.cookies()), (204, cleared()));
 }

@@ -114,6 +114,9 @@ async fn sec_k03_each_decision_is_one_event() {
         for (request, expected) in cases {
             let events = report(&fixture, layer(), request).await;
             assert_eq!(events.iter().map(told).collect::<Vec<_>>(), [expected], "{mode:?}");
+            let by = events[0].channel();
+            let scheme = by.map(|channel| if channel == Channel::Header { "Bearer" } else { "Cookie" });
+            assert_eq!(events[0].scheme(), scheme);
             assert_eq!(
                 events[0].details::<LoginRecord>().is_some(),
                 *events[0].kind() == EventKind::AuthSuccess

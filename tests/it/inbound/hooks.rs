@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use portcullis::{
     Auth, TokenPolicy,
+    client_ip::PeerAddr,
     credential::Channel,
     identity::{AuthContext, Subject},
     inbound::AuthHook,
@@ -15,10 +16,11 @@ use portcullis::{
     token::TouchMode,
     verify::{Attempt, Verified},
 };
+use serde_json::json;
 use tower::{Layer, ServiceExt, service_fn};
 
 use super::{MODES, order::Journal};
-use crate::support::{Body, Fixture, Mode, ask, bearer, fixture, fixture_with, request, secs};
+use crate::support::{Body, Fixture, Mode, ask, ask_layer, bearer, fixture, fixture_with, request, secs};
 
 type Answered<I> = Result<Verified<I>, Rejection>;
 
@@ -284,4 +286,54 @@ async fn r031_a_hook_compares_the_address_of_the_login_with_the_current_one() {
     }
     let error = fixture.layer().client_ip(ClientIpPolicy::peer().trust("0.0.0.0/0")).build().unwrap_err();
     assert_eq!(error.faults()[0].field(), "trust");
+}
+
+/// The hook that notes from where a login is used: it waits for the store, and the request for it.
+#[tokio::test]
+async fn r024_a_hook_keeps_data_with_the_login() {
+    for mode in MODES {
+        let fixture = fixture();
+        fixture.store.set(mode);
+        let issued = fixture.login("ada").await;
+        let id = issued.record().id();
+        let tokens = fixture.tokens.clone();
+        let layer = fixture.layer().on_auth(move |verified: Verified<Subject>, attempt: &Attempt<'_>| {
+            let login = verified.record().unwrap();
+            let (id, version, tokens) = (login.id(), login.version(), tokens.clone());
+            let ip = attempt.client_ip().map(|ip| ip.to_string());
+            MaybeReady::later(async move {
+                let unavailable = |error: portcullis::token::DataError| Rejection::unavailable(error.into());
+                let saved = tokens.save_data(&id, version, &json!({ "last_used_ip": ip })).await;
+                if !saved.map_err(unavailable)? {
+                    // Somebody else was faster: on top of that.
+                    let note = |data: Option<serde_json::Map<String, serde_json::Value>>| {
+                        let mut data = data.unwrap_or_default();
+                        data.insert("last_used_ip".to_owned(), json!(ip));
+                        data
+                    };
+                    tokens.update_data(&id, note).await.map_err(unavailable)?;
+                }
+                Ok(verified)
+            })
+        });
+        let layer = layer.build().unwrap();
+        let (name, value) = bearer(issued.access().expose());
+        let ask = async |ip: [u8; 4]| {
+            let mut request = request(&[(&name, &value)]);
+            request.extensions_mut().insert(PeerAddr((ip, 443).into()));
+            ask_layer(&layer, request).await.status.as_u16()
+        };
+        for (ip, kept) in [([192, 0, 2, 7], "192.0.2.7"), ([198, 51, 100, 9], "198.51.100.9")] {
+            assert_eq!(ask(ip).await, 200);
+            let data: serde_json::Value = fixture.store.record(&id).await.data().parse().unwrap().unwrap();
+            assert_eq!(data, json!({ "last_used_ip": kept }));
+        }
+        assert_eq!(fixture.store.record(&id).await.version(), 2);
+        // Two at once: both get through, and one of them is noted last.
+        let (one, two) = tokio::join!(ask([192, 0, 2, 1]), ask([192, 0, 2, 2]));
+        assert_eq!((one, two, fixture.store.record(&id).await.version()), (200, 200, 4));
+        // A hook that cannot save says so.
+        fixture.store.set(Mode::ReadOnly);
+        assert_eq!(ask([192, 0, 2, 7]).await, 503);
+    }
 }

@@ -129,7 +129,7 @@ impl TokenStore for StepStore {
         self.memory.list(query).await
     }
 
-    async fn purge(&self, purge: &Purge) -> Result<Vec<TokenId>, StoreError> {
+    async fn purge(&self, purge: &Purge) -> Result<Vec<Arc<LoginRecord>>, StoreError> {
         self.turn().await;
         self.memory.purge(purge).await
     }

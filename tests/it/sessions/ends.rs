@@ -169,3 +169,46 @@ async fn r060_ended_sessions_are_purged_and_living_ones_stay() {
     assert_eq!(visit(&sessions, Some(&live), who).await.body, "ada");
     assert_eq!(visit(&sessions, Some(&idle), who).await.body, "nobody");
 }
+
+/// Each purge takes care of the store of its own service, however many there are.
+#[tokio::test]
+async fn r060_every_store_is_cleaned_by_its_own_service() {
+    let (one, two) = (fixture(), fixture());
+    let (first, second) = (sessions(&one), sessions(&two));
+    for sessions in [&first, &second] {
+        shopping(sessions).await;
+        logged_in(sessions).await;
+    }
+    for fixture in [&one, &two] {
+        fixture.time.advance(secs(24 * HOUR));
+    }
+    assert_eq!(first.tokens().purge(10).await.unwrap(), 2);
+    assert_eq!((one.store.memory.len(), two.store.memory.len()), (0, 2));
+    assert_eq!(second.tokens().purge(10).await.unwrap(), 2);
+    assert_eq!(two.store.memory.len(), 0);
+    assert_eq!((one.events.count("session_expired"), two.events.count("session_expired")), (2, 2));
+}
+
+/// What a store removes by itself, to make room, is told like a purge.
+#[tokio::test]
+async fn r033_sessions_that_make_room_for_others_are_told_as_expired() {
+    let fixture = fixture();
+    let store = portcullis::MemoryStore::with_capacity(2);
+    let sessions = portcullis::session::Sessions::new(store, SessionPolicy::default())
+        .clock(fixture.time.clock())
+        .reporter(fixture.events.reporter());
+    shopping(&sessions).await;
+    logged_in(&sessions).await;
+    fixture.time.advance(secs(24 * HOUR));
+    logged_in(&sessions).await;
+    assert_eq!((fixture.events.count("session_expired"), fixture.events.count("authn_token_delete")), (2, 1));
+
+    // A limit of live sessions makes room, too.
+    let fixture = crate::support::fixture();
+    let policy = SessionPolicy::builder().limit(LiveLimit::EndOldest(1)).build().unwrap();
+    let sessions = sessions_with(&fixture, policy);
+    logged_in(&sessions).await;
+    fixture.time.advance(secs(24 * HOUR));
+    logged_in(&sessions).await;
+    assert_eq!((fixture.events.count("session_expired"), fixture.events.count("authn_token_delete")), (1, 1));
+}

@@ -10,8 +10,8 @@ use portcullis::{
 };
 
 use super::{
-    HOUR, ada, cookie_of, log_in, logged_in, sessions, sessions_with, sets_no_cookie, shopping, visit, who,
-    written,
+    HOUR, ada, cookie_of, guarded, log_in, logged_in, sessions, sessions_with, sets_no_cookie, shopping,
+    visit, who, written,
 };
 use crate::support::{Mode, fixture};
 
@@ -95,5 +95,30 @@ async fn r212_sessions_report_what_begins_and_what_ends() {
     let cart = shopping(&sessions).await;
     visit(&sessions, Some(&cart), log_in).await;
     let names: Vec<_> = fixture.events.all().iter().map(|event| event.name()).collect();
-    assert_eq!(names, ["session_created", "authn_token_revoked", "authn_token_created"]);
+    // The cookie of the cart was looked up, and is nobody's; the login is a session, too.
+    let login = ["authn_token_revoked", "authn_token_created", "session_created"];
+    assert_eq!(names, [&["session_created"], &login[..]].concat());
+}
+
+/// Whatever is logged in is somebody: there is no id that means "not logged in".
+#[tokio::test]
+async fn r055_any_id_is_somebody_zero_and_the_empty_one_included() {
+    for id in ["0", "", "false", "null", "anonymous"] {
+        let fixture = fixture();
+        let sessions = sessions(&fixture);
+        let enter = |session: Session| async move {
+            session.login(Subject::local(id), IssueOptions::default()).await?;
+            assert!(!session.is_anonymous().await?);
+            Ok(String::new())
+        };
+        let cookie = cookie_of(&visit(&sessions, None, enter).await);
+        let seen = visit(&sessions, Some(&cookie), |session: Session| async move {
+            session.rekey().await?;
+            Ok(format!("{:?}", session.subject().await?.map(|subject| subject.id().to_owned())))
+        })
+        .await;
+        assert_eq!(seen.body, format!("Some({id:?})"));
+        let guard = guarded(&sessions, &fixture, Some(&cookie_of(&seen)), false).await;
+        assert_eq!((guard.status.as_u16(), guard.body), (200, format!("{id} true")));
+    }
 }

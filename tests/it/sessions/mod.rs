@@ -10,6 +10,8 @@ mod late;
 mod login;
 mod logout;
 mod look_up;
+mod services;
+mod told;
 
 use std::{convert::Infallible, future::Future};
 

@@ -7,7 +7,7 @@ use portcullis::{
     credential::Channel,
     identity::Subject,
     problem::Reason,
-    store::LoginRecord,
+    store::{LiveLimit, LoginRecord},
     text::TokenId,
     token::{IssueOptions, Issued, LoginQuery, LoginState},
     verify::Refusal,
@@ -297,4 +297,45 @@ async fn r049_a_request_looks_at_one_record_however_many_have_ended() {
     fixture.verify(login.access().expose()).await.unwrap();
     assert_eq!((fixture.store.finds() - finds, fixture.store.writes() - writes), (1, 0));
     assert_eq!(fixture.store.memory.len(), len);
+}
+
+/// A subject is one user over all tenants; where tenants number their users alike, the issuer is the tenant.
+#[tokio::test]
+async fn sec_i08_devices_and_their_ends_go_by_the_subject_and_tenants_with_numbers_of_their_own_are_issuers()
+{
+    let subject = |issuer: Option<&str>| match issuer {
+        None => Subject::local("7"),
+        Some(issuer) => Subject::of(issuer, "7"),
+    };
+    for (issuers, apart) in [
+        ([None, None], false),
+        ([Some("https://idp.example"), Some("https://idp.example")], false),
+        ([Some("https://red.example"), Some("https://blue.example")], true),
+    ] {
+        let fixture = fixture();
+        let issue = async |at: usize| {
+            let options = IssueOptions::default().tenant(["red", "blue"][at]);
+            fixture.tokens.issue_for_header(subject(issuers[at]), options).await.unwrap()
+        };
+        let (red, blue) = (issue(0).await, issue(1).await);
+        let red_subject = subject(issuers[0]);
+        let devices = fixture.tokens.logins(LoginQuery::of(red_subject.clone())).await.unwrap().logins;
+        assert_eq!(devices.len(), if apart { 1 } else { 2 }, "{issuers:?}");
+        let blue_id = blue.record().id();
+        let named = fixture.tokens.set_label(&red_subject, &blue_id, Some("mine")).await.unwrap();
+        assert_eq!(named, !apart);
+        let ended = fixture.tokens.revoke_subject(&red_subject).await.unwrap();
+        assert_eq!(ended, if apart { 1 } else { 2 });
+        assert!(fixture.store.record(&red.record().id()).await.revoked().is_some());
+        assert_eq!(fixture.store.record(&blue_id).await.revoked().is_none(), apart, "{issuers:?}");
+    }
+    // So does a single login.
+    let fixture = fixture_with(TokenPolicy::builder().limit(LiveLimit::EndOldest(1)).build().unwrap());
+    let issue =
+        async |subject: Subject| fixture.tokens.issue_for_header(subject, IssueOptions::default()).await;
+    let red = issue(Subject::of("https://red.example", "7")).await.unwrap();
+    let blue = issue(Subject::of("https://blue.example", "7")).await.unwrap();
+    assert!(alive(&fixture, &red).await && alive(&fixture, &blue).await);
+    issue(Subject::of("https://red.example", "7")).await.unwrap();
+    assert!(!alive(&fixture, &red).await && alive(&fixture, &blue).await);
 }

@@ -369,3 +369,24 @@ fn r053_a_policy_names_all_its_faults_at_once() {
     assert!(TokenPolicy::builder().access_ttl(None).build().is_err());
     assert!(TokenPolicy::builder().access_ttl(None).refresh_ttl(None).absolute(None).build().is_ok());
 }
+
+/// No other spelling, no weaker hash, and none of those whose length is for the asking.
+#[cfg(feature = "config")]
+#[test]
+fn r015_a_hash_is_chosen_by_one_spelling_and_nothing_else_is_one() {
+    use portcullis::{TokenPolicy, settings::Settings};
+
+    let build =
+        |hash: &str| TokenPolicy::builder().settings(Settings::from_vars("", [("HASH", hash)])).build();
+    for hash in ["sha256", "sha384", "sha512"] {
+        let policy = build(hash).unwrap();
+        assert!(policy.describe().lines().any(|line| line == ("hash", hash)));
+    }
+    for hash in
+        ["SHA256", "Sha256", "sha-256", "sha256 ", "sha1", "md5", "shake_128", "shake_256", "blake2b", ""]
+    {
+        let error = build(hash).unwrap_err();
+        let fields: Vec<_> = error.faults().iter().map(|fault| fault.field()).collect();
+        assert_eq!(fields, ["hash"], "{hash:?}");
+    }
+}

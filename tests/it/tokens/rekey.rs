@@ -272,3 +272,17 @@ async fn sec_d06_a_chosen_id_is_never_adopted() {
     let forged = format!("{}{}{}", &text[..4], chosen.as_str(), &text[21..]);
     assert!(fixture.verify(&forged).await.is_err());
 }
+
+#[tokio::test]
+async fn r212_a_change_of_credentials_is_told_as_one_and_a_change_of_rights_as_another() {
+    let fixture = fixture();
+    let login = fixture.login("ada").await.record().id();
+    fixture.tokens.rekey(&login).await.unwrap();
+    let counts = || (fixture.events.count("authz_change"), fixture.events.count("authn_password_change"));
+    assert_eq!(counts(), (1, 0));
+    fixture.tokens.change_credentials(&login).await.unwrap();
+    assert_eq!(counts(), (1, 1));
+    let event = fixture.events.all().pop().unwrap();
+    assert_eq!((event.name(), event.record()), ("authn_password_change", Some(login)));
+    assert_eq!(event.subject().map(|subject| subject.id()), Some("ada"));
+}
