@@ -8,6 +8,7 @@ mod blame;
 mod cascade;
 mod circuit;
 mod client_stack;
+mod configuration;
 mod correlation;
 mod credentials_out;
 mod environment;
