@@ -143,6 +143,8 @@ fn hash(
     secret: &[u8; 43],
     key: Option<&PepperKey>,
 ) -> HashBytes {
+    #[cfg(test)]
+    COMPUTED.set(COMPUTED.get() + 1);
     // One block for SHA-256. Not wiped, because the hasher's own buffer holds the same bytes and is not either.
     let mut input = [0; 55];
     input[..12].copy_from_slice(&binding);
@@ -160,6 +162,17 @@ fn hash(
         HashAlgorithm::Sha384 => HashBytes::Sha384(hash!(Sha384)),
         HashAlgorithm::Sha512 => HashBytes::Sha512(hash!(Sha512)),
     }
+}
+
+/// How many digests this thread has computed.
+#[cfg(test)]
+pub(super) fn computed() -> usize {
+    COMPUTED.get()
+}
+
+#[cfg(test)]
+thread_local! {
+    static COMPUTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> M {

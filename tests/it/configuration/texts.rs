@@ -55,7 +55,7 @@ fn r053_policies_are_read_from_variables_and_from_files() {
     for policy in [csrf, read] {
         let described = policy.describe().to_string();
         assert_eq!(described, "allow_origin = https://a.test,https://b.test\nallow_same_site = true\n");
-        layer().csrf(policy).build().unwrap();
+        drop(layer().csrf(policy).build().unwrap());
     }
 
     let client_ip = ClientIpPolicy::peer()
@@ -64,14 +64,14 @@ fn r053_policies_are_read_from_variables_and_from_files() {
     let read: ClientIpPolicy = file(json!({"trust": ["10.0.0.0/8", "::1"], "header": "forwarded"}));
     for policy in [client_ip, read] {
         assert_eq!(policy.describe().to_string(), "trust = 10.0.0.0/8,::1\nheader = forwarded\n");
-        layer().client_ip(policy).build().unwrap();
+        drop(layer().client_ip(policy).build().unwrap());
     }
 
     let redirect = RedirectPolicy::to("/old").settings(vars(&[("TO", "/login"), ("PARAMETER", "back")]));
     let read: RedirectPolicy = file(json!({"to": "/login", "parameter": "back"}));
     for policy in [redirect, read] {
         assert_eq!(policy.describe().to_string(), "to = /login\nparameter = back\n");
-        layer().redirect_to(policy).build().unwrap();
+        drop(layer().redirect_to(policy).build().unwrap());
     }
 
     let cookie = CookieSettings::new("sid").settings(vars(&[("PATH", "/app"), ("SAME_SITE", "strict")]));
