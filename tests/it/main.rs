@@ -46,6 +46,7 @@ mod sessions;
 mod sockets;
 mod stock;
 mod stopping;
+mod stores;
 mod support;
 mod token_events;
 mod tokens;
