@@ -6,6 +6,7 @@ use portcullis::{
     cookie::{CookieError, CookieSettings, SameSite},
     csrf::CsrfPolicy,
     error::ConfigError,
+    flow::RefreshService,
     redirect::RedirectPolicy,
     secret::Secret,
     session::{SessionPolicy, SessionPolicyBuilder},
@@ -233,6 +234,15 @@ fn r053_sessions_take_the_settings_of_their_cookie_and_of_their_origins() {
             .build(),
     );
     assert_eq!(refresh.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["same_site"]);
+}
+
+/// The refresh cookie is made of the same settings: their faults are told once.
+#[test]
+fn r053_a_misread_cookie_is_reported_once_by_a_service_with_two() {
+    let cookie = CookieSettings::new("sid").settings(vars(&[("SAME_SITE", "strickt"), ("MAX_AGE", "1")]));
+    let tokens = TokenService::new(MemoryStore::new(), TokenPolicy::default());
+    let built = RefreshService::new(tokens).cookie(cookie).refresh_cookie("/auth").build();
+    assert_eq!(faults(built), [fault("same_site", "strickt"), fault("settings", "max_age")]);
 }
 
 // ===== the layer =====

@@ -55,6 +55,7 @@ macro_rules! keeps_logins {
                 r060_of_many_ends_at_once_one_is_told
                 r060_what_meets_a_revocation_ends_revoked
                 r060_no_login_slips_through_the_end_of_its_subject
+                r060_no_rekey_slips_through_the_end_of_everyone
             }
         }
     };

@@ -225,3 +225,36 @@ pub(crate) async fn r060_no_login_slips_through_the_end_of_its_subject(bench: &B
         assert_eq!(bench.epoch(&login.id()).await, Some(before.next()));
     }
 }
+
+/// New secrets bring the subject's epoch with them: asked for between the end of the epochs and that of the logins, they
+/// would bring a login back.
+pub(crate) async fn r060_no_rekey_slips_through_the_end_of_everyone(bench: &Bench) {
+    let mut ids = Vec::new();
+    for number in 0..2_500 {
+        ids.push(bench.login(["ada", "bob"][number % 2]).await.id());
+    }
+    let (ids, rekey) = (Arc::new(ids), bench.drafts.rekey(0).await);
+    let start = Arc::new(Barrier::new(3));
+    let rekeying: Vec<_> = (0..2)
+        .map(|number| {
+            let (store, ids, rekey) = (bench.handle(number), Arc::clone(&ids), rekey.clone());
+            let start = Arc::clone(&start);
+            tokio::spawn(async move {
+                start.wait().await;
+                // From either end.
+                for place in 0..ids.len() {
+                    let place = if number == 0 { place } else { ids.len() - 1 - place };
+                    store.rekey(&ids[place], rekey.clone()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    start.wait().await;
+    bench.one.revoke_everyone(bench.ended()).await.unwrap();
+    for task in rekeying {
+        task.await.unwrap();
+    }
+    for id in ids.iter() {
+        assert_eq!(bench.found(id).await.revoked(), Some(bench.ended()));
+    }
+}
