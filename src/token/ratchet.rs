@@ -166,33 +166,6 @@ fn hash(
     }
 }
 
-/// What this thread has computed so far, for tests of what a request costs.
-#[cfg(test)]
-pub(super) mod computed {
-    use std::cell::Cell;
-
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub(in crate::token) struct Counts {
-        pub(in crate::token) digests: usize,
-        /// The hashes of what binds, which are remembered with a record.
-        pub(in crate::token) bindings: usize,
-    }
-
-    thread_local! {
-        static COUNTS: Cell<Counts> = const { Cell::new(Counts { digests: 0, bindings: 0 }) };
-    }
-
-    pub(in crate::token) fn so_far() -> Counts {
-        COUNTS.get()
-    }
-
-    pub(super) fn count(one: impl FnOnce(&mut Counts)) {
-        let mut counts = COUNTS.get();
-        one(&mut counts);
-        COUNTS.set(counts);
-    }
-}
-
 fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> M {
     let mut mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(message);
@@ -259,4 +232,31 @@ pub(super) fn repeat_pair(
     let matches = proves(Kind::Refresh, record, &pair.refresh, stored, pepper)?
         && proves(Kind::Access, record, &pair.access, &record.access, pepper)?;
     Ok(matches.then_some(pair))
+}
+
+/// What this thread has computed so far, for tests of what a request costs.
+#[cfg(test)]
+pub(super) mod computed {
+    use std::cell::Cell;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(in crate::token) struct Counts {
+        pub(in crate::token) digests: usize,
+        /// The hashes of what binds, which are remembered with a record.
+        pub(in crate::token) bindings: usize,
+    }
+
+    thread_local! {
+        static COUNTS: Cell<Counts> = const { Cell::new(Counts { digests: 0, bindings: 0 }) };
+    }
+
+    pub(in crate::token) fn so_far() -> Counts {
+        COUNTS.get()
+    }
+
+    pub(super) fn count(one: impl FnOnce(&mut Counts)) {
+        let mut counts = COUNTS.get();
+        one(&mut counts);
+        COUNTS.set(counts);
+    }
 }
