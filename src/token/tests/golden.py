@@ -1,7 +1,7 @@
-"""Computes the literals of golden.rs from the description in src/docs/security.md, with nothing of the crate.
+"""Computes the literals of golden.rs with nothing of the crate, and so says what texts, digests, tags and pairs are.
 
 Run it with any Python 3: it prints one `name value` per line. It is kept to show where the literals come from; a
-literal that has to change means that every token handed out so far would stop to work.
+literal that has to change means that every token handed out so far would stop working.
 """
 
 import hashlib

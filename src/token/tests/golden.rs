@@ -2,7 +2,7 @@
 //! other test would notice, because each makes its tokens with the same code.
 //!
 //! The literals were computed by `golden.py` beside this file: SHA-2, HMAC and CRC-32 of Python's own library, put
-//! together after the description, without a line of the crate. With id `00 01 … 0b`, access secret `20 … 3f`, refresh
+//! together anew, without a line of the crate. With id `00 01 … 0b`, access secret `20 … 3f`, refresh
 //! secret `40 … 5f`, lineage `60 … 7f`, nonce `80 … 9f`, key `a0 … bf` of the name `c0 c1 c2 c3`, generation 7.
 
 use data_encoding::HEXLOWER;
