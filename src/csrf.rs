@@ -31,7 +31,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use crate::{error::Faults, origin::Origin};
+use crate::{error::Faults, origin::Origin, settings::Description};
 
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
@@ -42,6 +42,8 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 pub struct CsrfPolicy {
     listed: Vec<Listed>,
     same_site: bool,
+    /// What was wrong with settings that came as text.
+    faults: Faults,
 }
 
 /// An origin as it was written, and as it was read.
@@ -75,7 +77,36 @@ impl CsrfPolicy {
         self
     }
 
+    /// The settings in force.
+    pub fn describe(&self) -> Description {
+        let origins: Vec<&str> = self.listed.iter().map(|listed| listed.text.as_str()).collect();
+        Description::new(vec![
+            ("allow_origin", origins.join(",")),
+            ("allow_same_site", self.same_site.to_string()),
+        ])
+    }
+
+    /// Takes settings that came as text; those that are not there stay as they are. The names are those of
+    /// [`describe`](Self::describe), and `allow_origin` is a list that takes the place of the origins before. Faults
+    /// are reported by the `build` of whatever takes the policy; until then, what could not be read allows nothing.
+    #[cfg(feature = "config")]
+    pub fn settings(mut self, settings: crate::settings::Settings) -> Self {
+        let mut faults = std::mem::take(&mut self.faults);
+        let mut read = crate::settings::Reader::new(settings, &mut faults);
+        if let Some(origins) = read.list("allow_origin") {
+            self.listed.clear();
+            self = origins.into_iter().fold(self, Self::allow_origin);
+        }
+        if let Some(same_site) = read.flag("allow_same_site") {
+            self.same_site = same_site;
+        }
+        read.finish();
+        self.faults = faults;
+        self
+    }
+
     pub(crate) fn check(&self, faults: &mut Faults) {
+        faults.extend(&self.faults);
         for listed in &self.listed {
             let usable = listed.origin.as_ref().is_some_and(|origin| origin.is_safe(true));
             let rule = "must be `https`, a host and perhaps a port; `http` for loopback addresses only";
@@ -153,6 +184,9 @@ fn is_own(origin: &Origin, uri: &Uri, headers: &HeaderMap) -> bool {
         _ => false,
     }
 }
+
+#[cfg(feature = "config")]
+crate::settings::deserialize_builder!(CsrfPolicy, CsrfPolicy::new());
 
 #[cfg(test)]
 mod tests;

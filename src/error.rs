@@ -79,7 +79,7 @@ impl fmt::Display for ConfigFault {
 }
 
 /// Collects faults while a `build()` runs.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Faults(Vec<ConfigFault>);
 
 impl Faults {
@@ -106,7 +106,16 @@ impl Faults {
         self.0.extend(error.faults);
     }
 
+    /// Adds those that a part has collected, and still has.
+    pub(crate) fn extend(&mut self, part: &Self) {
+        self.0.extend_from_slice(&part.0);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn finish(self) -> Result<(), ConfigError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ConfigError { faults: self.0 }) }
+        if self.is_empty() { Ok(()) } else { Err(ConfigError { faults: self.0 }) }
     }
 }

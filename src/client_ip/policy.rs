@@ -12,7 +12,7 @@ use super::{
     forwarded::{address, entries_from_the_right, for_parameter},
     network::Network,
 };
-use crate::error::Faults;
+use crate::{error::Faults, settings::Description};
 
 /// The address of the connection's other end, put into a request's extensions by the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct ClientIpPolicy {
     trusted: Vec<Trusted>,
     header: ForwardedHeader,
     peer: Option<Arc<ReadPeer>>,
+    /// What was wrong with settings that came as text.
+    faults: Faults,
 }
 
 type ReadPeer = dyn Fn(&Extensions) -> Option<IpAddr> + Send + Sync;
@@ -52,7 +54,12 @@ struct Trusted {
 impl ClientIpPolicy {
     /// The peer's address and nothing else. The default.
     pub fn peer() -> Self {
-        Self { trusted: Vec::new(), header: ForwardedHeader::default(), peer: None }
+        Self {
+            trusted: Vec::new(),
+            header: ForwardedHeader::default(),
+            peer: None,
+            faults: Faults::default(),
+        }
     }
 
     /// Believes proxies of this network, as `10.0.0.0/8`, `fd00::/8` or a single address, when they say who asked
@@ -78,7 +85,34 @@ impl ClientIpPolicy {
         self
     }
 
+    /// The settings in force. How the peer is found has no line: that is the application's code.
+    pub fn describe(&self) -> Description {
+        let trusted: Vec<&str> = self.trusted.iter().map(|trusted| trusted.text.as_str()).collect();
+        Description::new(vec![("trust", trusted.join(",")), ("header", self.header.as_str().to_owned())])
+    }
+
+    /// Takes settings that came as text; those that are not there stay as they are. The names are those of
+    /// [`describe`](Self::describe), and `trust` is a list that takes the place of the networks before. Faults are
+    /// reported by the `build` of whatever takes the policy.
+    #[cfg(feature = "config")]
+    pub fn settings(mut self, settings: crate::settings::Settings) -> Self {
+        let mut faults = std::mem::take(&mut self.faults);
+        let mut read = crate::settings::Reader::new(settings, &mut faults);
+        if let Some(networks) = read.list("trust") {
+            self.trusted.clear();
+            self = networks.into_iter().fold(self, Self::trust);
+        }
+        let headers = ForwardedHeader::ALL.map(|header| (header.as_str(), header));
+        if let Some(header) = read.choice("header", &headers, "must be x-forwarded-for or forwarded") {
+            self.header = header;
+        }
+        read.finish();
+        self.faults = faults;
+        self
+    }
+
     pub(crate) fn check(&self, faults: &mut Faults) {
+        faults.extend(&self.faults);
         for trusted in &self.trusted {
             if let Err(rule) = trusted.network {
                 faults.add("trust", &trusted.text, rule);
@@ -134,9 +168,20 @@ impl fmt::Debug for ClientIpPolicy {
 // ===== impl ForwardedHeader =====
 
 impl ForwardedHeader {
+    #[cfg(feature = "config")]
+    const ALL: [Self; 2] = [Self::XForwardedFor, Self::Forwarded];
+
+    /// The name under which it is configured: the header's own, in lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
+
     fn name(self) -> HeaderName {
         match self {
-            Self::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
+            Self::XForwardedFor => HeaderName::from_static(self.as_str()),
             Self::Forwarded => header::FORWARDED,
         }
     }
@@ -148,3 +193,6 @@ impl ForwardedHeader {
         }
     }
 }
+
+#[cfg(feature = "config")]
+crate::settings::deserialize_builder!(ClientIpPolicy, ClientIpPolicy::peer());

@@ -13,6 +13,8 @@ pub enum CookieError {
     /// The path does not start with `/`, is longer than 1024 bytes, or holds a byte that is `;` or not visible
     /// ASCII.
     InvalidPath,
+    /// A setting that came as text could not be read.
+    InvalidSetting,
     /// The value holds a byte that a cookie cannot carry.
     InvalidValue,
     /// `SameSite=None` together with [`danger_plain`](super::CookieSettings::danger_plain), which drops the
@@ -28,6 +30,7 @@ impl fmt::Display for CookieError {
             Self::Duplicate => "the cookie came twice",
             Self::InvalidName => "the name cannot be a cookie's",
             Self::InvalidPath => "the path cannot be a cookie's",
+            Self::InvalidSetting => "a setting of the cookie could not be read",
             Self::InvalidValue => "the value holds a byte that a cookie cannot carry",
             Self::SameSiteNoneNeedsSecure => "SameSite=None needs Secure",
             Self::TooLong => "name and value together exceed 4096 bytes",

@@ -1,7 +1,7 @@
 //! Name and attributes of one cookie.
 
 use super::CookieError;
-use crate::{error::Faults, text::is_tchar};
+use crate::{error::Faults, settings::Description, text::is_tchar};
 
 /// The longest value of an attribute that browsers read (RFC 6265bis §5.6).
 pub(super) const ATTRIBUTE_CAP: usize = 1024;
@@ -31,6 +31,8 @@ pub struct CookieSettings {
     pub(super) same_site: SameSite,
     pub(super) plain: bool,
     pub(super) browser_session: bool,
+    /// What was wrong with settings that came as text.
+    faults: Faults,
 }
 
 // ===== impl SameSite =====
@@ -49,39 +51,6 @@ impl SameSite {
 // ===== impl CookieSettings =====
 
 impl CookieSettings {
-    /// Name and attributes, as they are configured.
-    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("cookie", self.name[self.prefix_len..].to_owned()),
-            ("cookie_path", self.path.clone()),
-            ("cookie_same_site", self.same_site.as_str().to_owned()),
-            ("cookie_browser_session", self.browser_session.to_string()),
-            ("cookie_danger_plain", self.plain.to_string()),
-        ]
-    }
-
-    /// The same with what the settings say otherwise, by the names of [`describe`](Self::describe).
-    #[cfg(feature = "config")]
-    pub(crate) fn read_settings(mut self, read: &mut crate::settings::Reader<'_>) -> Self {
-        if let Some(name) = read.text("cookie") {
-            self = Self { name, prefix_len: 0, ..self }.with_prefix();
-        }
-        if let Some(path) = read.text("cookie_path") {
-            self = self.path(path);
-        }
-        let same_site = [SameSite::Lax, SameSite::None, SameSite::Strict].map(|site| (site.as_str(), site));
-        if let Some(site) = read.choice("cookie_same_site", &same_site, "must be lax, none or strict") {
-            self = self.same_site(site);
-        }
-        if let Some(browser_session) = read.flag("cookie_browser_session") {
-            self.browser_session = browser_session;
-        }
-        if let Some(plain) = read.flag("cookie_danger_plain") {
-            self = Self { plain, ..self }.with_prefix();
-        }
-        self
-    }
-
     /// A cookie for this host only, over TLS only, unreadable for scripts, for all paths, `SameSite=Lax`.
     ///
     /// The name sent is `__Host-` and this one.
@@ -93,6 +62,7 @@ impl CookieSettings {
             same_site: SameSite::Lax,
             plain: false,
             browser_session: false,
+            faults: Faults::default(),
         };
         settings.with_prefix()
     }
@@ -134,10 +104,52 @@ impl CookieSettings {
         self.with_prefix()
     }
 
+    /// The settings in force; the name is the one before the prefix.
+    pub fn describe(&self) -> Description {
+        Description::new(vec![
+            ("name", self.bare_name().to_owned()),
+            ("path", self.path.clone()),
+            ("same_site", self.same_site.as_str().to_owned()),
+            ("browser_session", self.browser_session.to_string()),
+            ("danger_plain", self.plain.to_string()),
+        ])
+    }
+
+    /// Takes settings that came as text; those that are not there stay as they are. The names are those of
+    /// [`describe`](Self::describe). Faults are reported by the `build` of whatever takes the cookie; until then it
+    /// cannot be written.
+    #[cfg(feature = "config")]
+    #[must_use]
+    pub fn settings(mut self, settings: crate::settings::Settings) -> Self {
+        let mut faults = std::mem::take(&mut self.faults);
+        let mut read = crate::settings::Reader::new(settings, &mut faults);
+        if let Some(name) = read.text("name") {
+            self = Self { name, prefix_len: 0, ..self }.with_prefix();
+        }
+        if let Some(path) = read.text("path") {
+            self = self.path(path);
+        }
+        let same_site = [SameSite::Lax, SameSite::None, SameSite::Strict].map(|site| (site.as_str(), site));
+        if let Some(site) = read.choice("same_site", &same_site, "must be lax, none or strict") {
+            self = self.same_site(site);
+        }
+        if let Some(browser_session) = read.flag("browser_session") {
+            self.browser_session = browser_session;
+        }
+        if let Some(plain) = read.flag("danger_plain") {
+            self = Self { plain, ..self }.with_prefix();
+        }
+        read.finish();
+        self.faults = faults;
+        self
+    }
+
     /// The cookie that holds the refresh token beside this one: `<name>_refresh`, for this path and those below it,
     /// never sent on requests that other sites cause.
     pub(crate) fn refresh(&self, path: &str) -> Self {
-        Self { name: format!("{}_refresh", self.bare_name()), prefix_len: 0, ..self.clone() }
+        let name = format!("{}_refresh", self.bare_name());
+        // What is wrong with the settings is the other cookie's to report.
+        Self { name, prefix_len: 0, faults: Faults::default(), ..self.clone() }
             .same_site(SameSite::Strict)
             .path(path)
     }
@@ -180,6 +192,9 @@ impl CookieSettings {
 
     /// The first broken rule, for who did not [`check`](Self::check).
     pub(super) fn usable(&self) -> Result<(), CookieError> {
+        if !self.faults.is_empty() {
+            return Err(CookieError::InvalidSetting);
+        }
         if !self.name_is_usable() {
             return Err(CookieError::InvalidName);
         }
@@ -194,6 +209,7 @@ impl CookieSettings {
 
     /// Every broken rule.
     pub(crate) fn check(&self, faults: &mut Faults) {
+        faults.extend(&self.faults);
         let rule =
             "must be 1 to 256 characters of a token (RFC 9110, section 5.6.2), without a prefix of its own";
         faults.check(self.name_is_usable(), "cookie", self.bare_name(), rule);
@@ -209,3 +225,7 @@ impl From<&str> for CookieSettings {
         Self::new(name)
     }
 }
+
+// Who names no cookie has a fault: an empty name.
+#[cfg(feature = "config")]
+crate::settings::deserialize_builder!(CookieSettings, CookieSettings::new(""));

@@ -32,7 +32,8 @@ impl CookieSettings {
     /// # Errors
     /// [`CookieError::InvalidValue`] for an empty value or a byte that a cookie cannot carry,
     /// [`CookieError::TooLong`] above 4096 bytes; for settings that contradict each other,
-    /// [`CookieError::InvalidName`], [`CookieError::InvalidPath`] or [`CookieError::SameSiteNoneNeedsSecure`].
+    /// [`CookieError::InvalidName`], [`CookieError::InvalidPath`] or [`CookieError::SameSiteNoneNeedsSecure`], and
+    /// [`CookieError::InvalidSetting`] for those that could not be read.
     pub fn write(&self, value: &Secret, max_age: Option<Duration>) -> Result<HeaderValue, CookieError> {
         self.usable()?;
         let value = value.expose();

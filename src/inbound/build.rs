@@ -26,8 +26,8 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
     /// # Errors
     /// [`ConfigError`] with all faults.
     pub fn build(self) -> Result<AuthLayer<I, R>, ConfigError> {
-        let Self { settings, maker } = self;
-        let mut faults = Faults::default();
+        let Self { mut settings, maker } = self;
+        let mut faults = std::mem::take(&mut settings.faults);
         settings.check(&mut faults);
         let paths = PathSet::parse(&settings.excluded, "exclude", &mut faults);
         faults.finish()?;
@@ -38,7 +38,7 @@ impl<I: Send + Sync + 'static, R> AuthLayerBuilder<I, R> {
 impl<I: Send + Sync + 'static> Settings<I> {
     /// The settings have been checked.
     fn door(self, paths: PathSet) -> Door<I> {
-        let site = self.site();
+        let (site, description) = (self.site(), self.describe());
         let settlement = Settlement {
             header: self.schemes.is_some(),
             cookie: !self.cookies.is_empty(),
@@ -56,6 +56,7 @@ impl<I: Send + Sync + 'static> Settings<I> {
             optional: self.optional,
             invalid_as_anonymous: self.invalid_as_anonymous,
             settlement,
+            description,
             site: Arc::new(site),
         }
     }

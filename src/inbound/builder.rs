@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     cookie::CookieSettings,
     csrf::CsrfPolicy,
+    error::Faults,
     event::{Observer, Reporter},
     problem::ProblemReply,
     redirect::RedirectPolicy,
@@ -45,6 +46,8 @@ pub(super) struct Settings<I> {
     pub(super) hooks: Hooks<I>,
     pub(super) reporter: Reporter,
     pub(super) clock: Clock,
+    /// What was wrong with settings that came as text.
+    pub(super) faults: Faults,
 }
 
 impl<I: Send + Sync + 'static> AuthLayerBuilder<I> {
@@ -67,6 +70,7 @@ impl<I: Send + Sync + 'static> AuthLayerBuilder<I> {
             hooks: Hooks { on_renewal: None, on_auth: None },
             reporter: Reporter::default(),
             clock: Clock::system(),
+            faults: Faults::default(),
         };
         Self { settings, maker: ProblemReply }
     }

@@ -17,6 +17,7 @@ use crate::{
     maybe_ready::BoxFuture,
     problem::{Reason, Rejection, RejectionKind},
     redirect::RedirectPolicy,
+    settings::Description,
     text::TokenId,
     verify::{Attempt, Outcome, Verified, Verify},
 };
@@ -34,6 +35,8 @@ pub(super) struct Door<I> {
     pub(super) optional: bool,
     pub(super) invalid_as_anonymous: bool,
     pub(super) settlement: Settlement,
+    /// What is in force, without the authenticators.
+    pub(super) description: Description,
     pub(super) site: Arc<Site>,
 }
 

@@ -110,6 +110,7 @@
 mod admit;
 mod build;
 mod builder;
+mod described;
 mod door;
 mod exempt;
 mod extract;

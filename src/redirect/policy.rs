@@ -3,7 +3,7 @@
 use http::{HeaderValue, Uri, uri::Scheme};
 
 use super::next::{absolute, safe_next};
-use crate::error::Faults;
+use crate::{error::Faults, settings::Description};
 
 /// Where a browser without a login is sent. See the [module docs](super).
 #[derive(Debug, Clone)]
@@ -11,6 +11,8 @@ use crate::error::Faults;
 pub struct RedirectPolicy {
     target: String,
     parameter: String,
+    /// What was wrong with settings that came as text.
+    faults: Faults,
 }
 
 impl RedirectPolicy {
@@ -19,7 +21,7 @@ impl RedirectPolicy {
     /// A login page on another host learns path and query of the request, not its host: the request's own word for
     /// that is not to be trusted.
     pub fn to(target: impl Into<String>) -> Self {
-        Self { target: target.into(), parameter: "next".to_owned() }
+        Self { target: target.into(), parameter: "next".to_owned(), faults: Faults::default() }
     }
 
     /// The query parameter that names the page the browser wanted. Default `next`.
@@ -28,7 +30,30 @@ impl RedirectPolicy {
         self
     }
 
+    /// The settings in force.
+    pub fn describe(&self) -> Description {
+        Description::new(vec![("to", self.target.clone()), ("parameter", self.parameter.clone())])
+    }
+
+    /// Takes settings that came as text; those that are not there stay as they are. The names are those of
+    /// [`describe`](Self::describe). Faults are reported by the `build` of whatever takes the policy.
+    #[cfg(feature = "config")]
+    pub fn settings(mut self, settings: crate::settings::Settings) -> Self {
+        let mut faults = std::mem::take(&mut self.faults);
+        let mut read = crate::settings::Reader::new(settings, &mut faults);
+        if let Some(target) = read.text("to") {
+            self.target = target;
+        }
+        if let Some(name) = read.text("parameter") {
+            self.parameter = name;
+        }
+        read.finish();
+        self.faults = faults;
+        self
+    }
+
     pub(crate) fn check(&self, faults: &mut Faults) {
+        faults.extend(&self.faults);
         let https = |text| absolute(text).is_some_and(|uri| uri.scheme() == Some(&Scheme::HTTPS));
         let usable = !self.target.contains('#') && (safe_next(&self.target).is_some() || https(&self.target));
         let rule = "must be a path on this host or an absolute https URL, without a fragment";
@@ -54,3 +79,7 @@ impl RedirectPolicy {
         HeaderValue::from_str(&text).expect("a checked target is visible ASCII, and the rest is escaped")
     }
 }
+
+// Who names no target has a fault: there is no login page that would be right everywhere.
+#[cfg(feature = "config")]
+crate::settings::deserialize_builder!(RedirectPolicy, RedirectPolicy::to(""));

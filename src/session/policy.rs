@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const COOKIE_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The settings that sessions share with tokens.
-const OF_TOKENS: [&str; 8] = [
+const OF_TOKENS: [&str; 9] = [
     "brand",
     "older_brands",
     "touch_mode",
@@ -29,6 +29,7 @@ const OF_TOKENS: [&str; 8] = [
     "at_limit",
     "keep_for_audit",
     "issued_not_before",
+    "cache_users",
 ];
 
 /// How long sessions live and what their cookie looks like. A policy that exists is valid.
@@ -84,19 +85,7 @@ impl SessionPolicy {
 
     /// The settings in force.
     pub fn describe(&self) -> Description {
-        let mut lines: Vec<_> = self
-            .tokens
-            .describe()
-            .lines()
-            .filter_map(|(name, value)| {
-                let name = if name == "access_ttl" { "idle" } else { name };
-                let own = ["idle", "absolute", "touch_every"].contains(&name) || OF_TOKENS.contains(&name);
-                own.then(|| (name, value.to_owned()))
-            })
-            .collect();
-        lines.extend(self.settings.cookie.describe());
-        lines.push(("clear_site_data", self.settings.clear_site_data.to_string()));
-        Description::new(lines)
+        self.settings.describe(&self.tokens)
     }
 
     /// 30 days idle, 90 days in all, a use noted once an hour.
@@ -135,6 +124,25 @@ impl Default for SessionPolicy {
     /// 24 h idle, 7 d in all, a use noted once in 5 min; the cookie is `__Host-session`.
     fn default() -> Self {
         Self::builder().build().expect("the defaults break no rule")
+    }
+}
+
+// ===== impl Settings =====
+
+impl Settings {
+    /// What is in force, together with the tokens' policy.
+    pub(super) fn describe(&self, tokens: &TokenPolicy) -> Description {
+        let tokens = tokens.describe();
+        let shared = tokens.lines().filter_map(|(name, value)| {
+            let name = if name == "access_ttl" { "idle" } else { name };
+            let own = ["idle", "absolute", "touch_every"].contains(&name) || OF_TOKENS.contains(&name);
+            own.then(|| (name.to_owned(), value.to_owned()))
+        });
+        shared
+            .chain([("clear_site_data".to_owned(), self.clear_site_data.to_string())])
+            .collect::<Description>()
+            .with_part("cookie_", &self.cookie.describe())
+            .with_part("csrf_", &self.csrf.describe())
     }
 }
 
@@ -225,8 +233,16 @@ impl SessionPolicyBuilder {
         self
     }
 
+    /// Remembers active users for so long between look-ups, as
+    /// [for tokens](crate::token::TokenPolicyBuilder::cache_users). Default zero: every request looks up.
+    pub fn cache_users(mut self, age: Duration) -> Self {
+        self.tokens = self.tokens.cache_users(age);
+        self
+    }
+
     /// Takes settings that came as text; those that are not there stay as they are. The names are those of
-    /// [`SessionPolicy::describe`].
+    /// [`SessionPolicy::describe`]: those of [`CookieSettings`] begin with `cookie_`, those of [`CsrfPolicy`] with
+    /// `csrf_`.
     #[cfg(feature = "config")]
     pub fn settings(mut self, settings: crate::settings::Settings) -> Self {
         let mut faults = std::mem::take(&mut self.faults);
@@ -240,7 +256,8 @@ impl SessionPolicyBuilder {
         if let Some(interval) = read.span("touch_every") {
             self.touch_every = Some(interval);
         }
-        self.cookie = self.cookie.read_settings(&mut read);
+        self.cookie = self.cookie.settings(read.take_part("cookie_"));
+        self.csrf = self.csrf.settings(read.take_part("csrf_"));
         if let Some(clear) = read.flag("clear_site_data") {
             self.clear_site_data = clear;
         }

@@ -1,6 +1,6 @@
 //! The service and its parts.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use http::HeaderValue;
 
@@ -15,6 +15,7 @@ use crate::{
     identity::{Ended, Evidence, Subject},
     keyring::KeyRing,
     maybe_ready::{BoxFuture, MaybeReady},
+    settings::Description,
     store::{StoreError, TokenStore},
     token::{IssueError, IssueOptions, Issued, TokenService},
     verify::{Attempt, Outcome, Refusal, UserLookup, Verify},
@@ -53,12 +54,6 @@ impl<I: Send + Sync + 'static> Sessions<I> {
         Sessions { tokens: self.tokens.users(users), settings: self.settings }
     }
 
-    /// Remembers active users for so long between look-ups. Default: nothing is remembered.
-    #[must_use]
-    pub fn cache_users(self, age: Duration) -> Self {
-        Self { tokens: self.tokens.cache_users(age), ..self }
-    }
-
     /// Replaces the clock; the default is [`Clock::system`].
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
@@ -93,6 +88,11 @@ impl<I: Send + Sync + 'static> Sessions<I> {
 }
 
 impl<I> Sessions<I> {
+    /// The settings in force.
+    pub fn describe(&self) -> Description {
+        self.settings.describe(self.tokens.policy())
+    }
+
     /// The logins behind the sessions: to list a subject's, to end one or all of them, to purge.
     pub fn tokens(&self) -> &TokenService<I> {
         &self.tokens
@@ -172,6 +172,10 @@ impl<I: Send + Sync + 'static> Verify for Sessions<I> {
 
     fn recognises(&self, text: &str) -> bool {
         self.tokens.recognises(text)
+    }
+
+    fn describe(&self) -> Description {
+        Self::describe(self)
     }
 
     fn watch(&self, evidence: &Evidence) -> BoxFuture<Ended> {

@@ -1,19 +1,34 @@
 //! What is in force.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// The settings in force, one line each: `name = value`. Holds no secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description(Vec<(&'static str, String)>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description(Vec<(Cow<'static, str>, String)>);
+
+// ===== impl Description =====
 
 impl Description {
     pub(crate) fn new(lines: Vec<(&'static str, String)>) -> Self {
-        Self(lines)
+        lines.into_iter().collect()
     }
 
     /// Name and value of each setting.
-    pub fn lines(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    pub fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
+    }
+
+    /// These lines, and behind them those of a part, each name with the prefix before it.
+    pub(crate) fn with_part(mut self, prefix: &str, part: &Self) -> Self {
+        self.0.extend(part.lines().map(|(name, value)| (format!("{prefix}{name}").into(), value.to_owned())));
+        self
+    }
+}
+
+/// Values must hold no secret.
+impl<N: Into<Cow<'static, str>>> FromIterator<(N, String)> for Description {
+    fn from_iter<T: IntoIterator<Item = (N, String)>>(lines: T) -> Self {
+        Self(lines.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 }
 

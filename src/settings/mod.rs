@@ -6,7 +6,8 @@
 //! 3. Durations are written as people write them: `15m`, `7d`, `1h 30m`; `never` or `none` where there may be
 //!    none. A number without a unit is a fault.
 //! 4. A key that nobody knows is a fault: a misspelt setting must not leave a default in force.
-//! 5. Reading never fails by itself; `build()` reports every fault at once, those of the text included.
+//! 5. The settings of a policy inside another one have a prefix: `cookie_path`, `csrf_allow_origin`.
+//! 6. Reading never fails by itself; `build()` reports every fault at once, those of the text included.
 //!
 //! ```
 //! use portcullis::TokenPolicy;

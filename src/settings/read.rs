@@ -94,6 +94,15 @@ impl<'a> Reader<'a> {
         Settings(fields.iter().filter_map(|field| self.left.remove_entry(*field)).collect())
     }
 
+    /// Takes the settings whose names start with `prefix` out for another reader, which knows them without it.
+    pub(crate) fn take_part(&mut self, prefix: &str) -> Settings {
+        let part = |name: &String| name.starts_with(prefix);
+        let (taken, left) = std::mem::take(&mut self.left).into_iter().partition(|(name, _)| part(name));
+        self.left = left;
+        let taken: BTreeMap<String, String> = taken;
+        Settings(taken.into_iter().map(|(name, value)| (name[prefix.len()..].to_owned(), value)).collect())
+    }
+
     /// Every name that is left is one that nobody knows. Its value is not shown: who knows what it is.
     pub(crate) fn finish(self) {
         for name in self.left.into_keys() {

@@ -15,6 +15,10 @@ use serde::{
 pub struct Settings(pub(super) BTreeMap<String, String>);
 
 impl Settings {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The variables of the process's environment whose names start with `prefix`. The rest of the name, in lower
     /// case, is the setting's.
     ///

@@ -120,7 +120,7 @@ fn r053_sessions_have_settings_of_their_own() {
     assert_eq!(lines(&read.describe()), defaults);
 
     let text = json!({
-        "idle": "30m", "absolute": "8h", "cookie": "sid", "cookie_same_site": "strict", "limit": 3,
+        "idle": "30m", "absolute": "8h", "cookie_name": "sid", "cookie_same_site": "strict", "limit": 3,
         "cookie_browser_session": true, "clear_site_data": true, "keep_for_audit": "forever",
     });
     let builder: SessionPolicyBuilder = serde_json::from_value(text).unwrap();
@@ -129,7 +129,7 @@ fn r053_sessions_have_settings_of_their_own() {
         "idle = 30m",
         "absolute = 8h",
         "touch_every = 90s",
-        "cookie = sid",
+        "cookie_name = sid",
         "cookie_same_site = strict",
         "limit = 3",
         "cookie_browser_session = true",
@@ -140,7 +140,7 @@ fn r053_sessions_have_settings_of_their_own() {
     }
 
     // What only tokens have is unknown here.
-    let text = json!({"access_ttl": "1h", "idle": "9d", "cookie": "__Host-x", "hash": "md5"});
+    let text = json!({"access_ttl": "1h", "idle": "9d", "cookie_name": "__Host-x", "hash": "md5"});
     let builder: SessionPolicyBuilder = serde_json::from_value(text).unwrap();
     let error = builder.build().unwrap_err();
     let fields: Vec<_> = error.faults().iter().map(|fault| fault.field()).collect();
@@ -152,21 +152,20 @@ fn r053_sessions_have_settings_of_their_own() {
 fn r053_a_cookie_keeps_what_its_settings_do_not_name() {
     let start = || CookieSettings::new("a").path("/x").same_site(SameSite::Strict);
     let read = |cookie: CookieSettings, vars: &[(&str, &str)]| {
+        let cookie = cookie.settings(Settings::from_vars("", vars.iter().copied()));
         let mut faults = Faults::default();
-        let mut read = Reader::new(Settings::from_vars("", vars.iter().copied()), &mut faults);
-        let cookie = cookie.read_settings(&mut read);
-        read.finish();
+        cookie.check(&mut faults);
         faults.finish().unwrap();
         cookie
     };
-    let renamed = read(start(), &[("cookie", "b")]);
+    let renamed = read(start(), &[("name", "b")]);
     assert_eq!(renamed, CookieSettings::new("b").path("/x").same_site(SameSite::Strict));
     assert_eq!(renamed.name(), "__Secure-b");
-    let plain = read(start().danger_plain().browser_session(), &[("cookie", "b")]);
+    let plain = read(start().danger_plain().browser_session(), &[("name", "b")]);
     assert_eq!(plain, renamed.clone().danger_plain().browser_session());
-    let off = [("cookie_danger_plain", "false"), ("cookie_browser_session", "false")];
+    let off = [("danger_plain", "false"), ("browser_session", "false")];
     assert_eq!(read(plain, &off), renamed);
-    assert_eq!(read(start(), &[("cookie_path", "/")]).name(), "__Host-a");
+    assert_eq!(read(start(), &[("path", "/")]).name(), "__Host-a");
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub struct TokenPolicy {
     pub(super) limit: LiveLimit,
     pub(super) keep_for: Duration,
     pub(super) issued_not_before: Option<Timestamp>,
+    pub(super) cache_users: Duration,
 }
 
 /// Which ends move while a login is in use.
@@ -78,6 +79,7 @@ pub struct TokenPolicyBuilder {
     limit: LiveLimit,
     keep_for: Duration,
     issued_not_before: Option<Timestamp>,
+    cache_users: Duration,
     /// What was wrong with settings that came as text.
     faults: Faults,
 }
@@ -108,6 +110,7 @@ impl TokenPolicy {
             limit: LiveLimit::Unlimited,
             keep_for: Duration::ZERO,
             issued_not_before: None,
+            cache_users: Duration::ZERO,
             faults: Faults::default(),
         }
     }
@@ -140,6 +143,7 @@ impl TokenPolicy {
             ("at_limit", at_limit.to_owned()),
             ("keep_for_audit", settings::span(self.keep_for)),
             ("issued_not_before", floor),
+            ("cache_users", settings::span(self.cache_users)),
         ])
     }
 
@@ -292,6 +296,14 @@ impl TokenPolicyBuilder {
         self
     }
 
+    /// Remembers active users for so long between look-ups: for so long a user who was made inactive, or lost a
+    /// role, goes on as before. Refreshing, rekeying and watching always look up, and what they find is what the
+    /// service and its clones know from then on. Default zero: every request looks up.
+    pub fn cache_users(mut self, age: Duration) -> Self {
+        self.cache_users = age;
+        self
+    }
+
     /// Takes settings that came as text; those that are not there stay as they are. The names are those of
     /// [`TokenPolicy::describe`].
     #[cfg(feature = "config")]
@@ -341,6 +353,9 @@ impl TokenPolicyBuilder {
         if let Some(floor) = read.moment("issued_not_before") {
             self.issued_not_before = Some(floor);
         }
+        if let Some(age) = read.span("cache_users") {
+            self.cache_users = age;
+        }
         read.finish();
         self.faults = faults;
         self
@@ -388,6 +403,7 @@ impl TokenPolicyBuilder {
             limit: self.limit,
             keep_for: self.keep_for,
             issued_not_before: self.issued_not_before,
+            cache_users: self.cache_users,
         })
     }
 }

@@ -109,6 +109,8 @@ pub(super) fn bind(
     tenant: Option<&str>,
     channel: Channel,
 ) -> [u8; 12] {
+    #[cfg(test)]
+    computed::count(|counts| counts.bindings += 1);
     // A label of its own, because an issuer may be any text.
     let (label, issuer) = match subject.issuer() {
         Issuer::Local => ("digest", None),
@@ -143,6 +145,8 @@ fn hash(
     secret: &[u8; 43],
     key: Option<&PepperKey>,
 ) -> HashBytes {
+    #[cfg(test)]
+    computed::count(|counts| counts.digests += 1);
     // One block for SHA-256. Not wiped, because the hasher's own buffer holds the same bytes and is not either.
     let mut input = [0; 55];
     input[..12].copy_from_slice(&binding);
@@ -228,4 +232,31 @@ pub(super) fn repeat_pair(
     let matches = proves(Kind::Refresh, record, &pair.refresh, stored, pepper)?
         && proves(Kind::Access, record, &pair.access, &record.access, pepper)?;
     Ok(matches.then_some(pair))
+}
+
+/// What this thread has computed so far, for tests of what a request costs.
+#[cfg(test)]
+pub(super) mod computed {
+    use std::cell::Cell;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(in crate::token) struct Counts {
+        pub(in crate::token) digests: usize,
+        /// The hashes of what binds, which are remembered with a record.
+        pub(in crate::token) bindings: usize,
+    }
+
+    thread_local! {
+        static COUNTS: Cell<Counts> = const { Cell::new(Counts { digests: 0, bindings: 0 }) };
+    }
+
+    pub(in crate::token) fn so_far() -> Counts {
+        COUNTS.get()
+    }
+
+    pub(super) fn count(one: impl FnOnce(&mut Counts)) {
+        let mut counts = COUNTS.get();
+        one(&mut counts);
+        COUNTS.set(counts);
+    }
 }

@@ -1,6 +1,8 @@
 //! The service and its parts.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
+
+use data_encoding::HEXLOWER;
 
 use super::{background::Background, pepper::Pepper, policy::TokenPolicy, users, watch::Watchers};
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     identity::Subject,
     keyring::KeyRing,
     maybe_ready::MaybeReady,
+    settings::Description,
     store::{Found, LoginRecord, StoreError, TokenStore},
     text::TokenId,
     verify::{Refusal, UserLookup},
@@ -26,7 +29,6 @@ pub struct TokenService<I = Subject> {
     pub(super) users: Arc<dyn UserLookup<User = I>>,
     /// Asked where tokens are handed out: always the source.
     pub(super) lookup: Arc<dyn UserLookup<User = I>>,
-    pub(super) remembered: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -59,26 +61,20 @@ impl TokenService<Subject> {
         };
         let source = Arc::new(SubjectsAreUsers);
         let (users, lookup) = (Arc::clone(&source), Arc::clone(&source));
-        Self { parts: Arc::new(parts), source, users, lookup, remembered: None }
+        Self { parts: Arc::new(parts), source, users, lookup }
     }
 }
 
 impl<I: Send + Sync + 'static> TokenService<I> {
-    /// Looks the user up on every request; inactive users are refused everywhere.
+    /// Looks the user up on every request, or as often as [`cache_users`] says; inactive users are refused
+    /// everywhere.
+    ///
+    /// [`cache_users`]: super::TokenPolicyBuilder::cache_users
     #[must_use]
     pub fn users<L: UserLookup>(self, users: L) -> TokenService<L::User> {
         let source = Arc::new(users);
         let (users, lookup) = (Arc::clone(&source), Arc::clone(&source));
-        TokenService { parts: self.parts, source, users, lookup, remembered: self.remembered }.remember()
-    }
-
-    /// Remembers active users for so long between look-ups: for so long a user who was made inactive, or lost a
-    /// role, goes on as before. Refreshing, rekeying and watching always look up, and what they find is what this
-    /// service and its clones know from then on. Default: nothing is remembered.
-    #[must_use]
-    pub fn cache_users(mut self, age: Duration) -> Self {
-        self.remembered = (!age.is_zero()).then_some(age);
-        self.remember()
+        TokenService { parts: self.parts, source, users, lookup }.remember()
     }
 
     /// Replaces the clock; the default is [`Clock::system`].
@@ -89,13 +85,12 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     }
 
     fn remember(mut self) -> Self {
-        let source = Arc::clone(&self.source);
-        match self.remembered {
-            None => (self.users, self.lookup) = (Arc::clone(&source), source),
-            Some(age) => {
-                let (remembered, fresh) = users::remembering(source, age, self.parts.clock.clone());
-                (self.users, self.lookup) = (Arc::new(remembered), Arc::new(fresh));
-            }
+        let (source, age) = (Arc::clone(&self.source), self.parts.policy.cache_users);
+        if age.is_zero() {
+            (self.users, self.lookup) = (Arc::clone(&source), source);
+        } else {
+            let (remembered, fresh) = users::remembering(source, age, self.parts.clock.clone());
+            (self.users, self.lookup) = (Arc::new(remembered), Arc::new(fresh));
         }
         self
     }
@@ -127,6 +122,17 @@ impl<I> TokenService<I> {
 }
 
 impl<I> TokenService<I> {
+    /// The settings in force: those of the policy, and by which key, if any, new digests are made.
+    pub fn describe(&self) -> Description {
+        let key = self.parts.pepper.as_ref().map(|pepper| HEXLOWER.encode(pepper.current().id.as_bytes()));
+        let own = Description::new(vec![("pepper", key.unwrap_or_else(|| "none".to_owned()))]);
+        self.parts.policy.describe().with_part("", &own)
+    }
+
+    pub(crate) fn policy(&self) -> &TokenPolicy {
+        &self.parts.policy
+    }
+
     /// The moment by which tokens are judged.
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
@@ -152,7 +158,6 @@ impl<I> Clone for TokenService<I> {
             source: Arc::clone(&self.source),
             users: Arc::clone(&self.users),
             lookup: Arc::clone(&self.lookup),
-            remembered: self.remembered,
         }
     }
 }

@@ -44,7 +44,6 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             source: Arc::new(Presence(Arc::clone(&self.source))),
             users: Arc::new(Presence(Arc::clone(&self.users))),
             lookup: Arc::new(Presence(Arc::clone(&self.lookup))),
-            remembered: None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     identity::{Ended, Evidence},
     maybe_ready::{BoxFuture, MaybeReady},
     problem::Reason,
+    settings::Description,
     store::{Found, LoginRecord, StoreError},
     text::{self, AccessText, TokenId},
     verify::{Attempt, Outcome, Refusal, Verified, Verify},
@@ -161,6 +162,10 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 
     fn selector(&self, token: &str) -> Option<TokenId> {
         text::parse_access(token, &self.parts.policy.brands).map(|presented| presented.id)
+    }
+
+    fn describe(&self) -> Description {
+        Self::describe(self)
     }
 
     fn verify(&self, attempt: &Attempt<'_>) -> MaybeReady<Outcome<I>> {

@@ -15,6 +15,7 @@ use crate::{
     error::BoxError,
     identity::{Ended, Evidence, Subject},
     maybe_ready::{BoxFuture, MaybeReady},
+    settings::Description,
     text::TokenId,
 };
 
@@ -39,6 +40,11 @@ pub trait Verify: Send + Sync + 'static {
     fn selector(&self, text: &str) -> Option<TokenId> {
         let _ = text;
         None
+    }
+
+    /// The settings in force, for people; without any secret. By default there are none.
+    fn describe(&self) -> Description {
+        Description::default()
     }
 
     /// Waits until a credential that was found valid has ended. Ask again with the same evidence, and the answer

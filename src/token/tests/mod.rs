@@ -4,6 +4,8 @@ mod binding;
 mod branches;
 mod dump;
 mod forged;
+mod golden;
+mod hashes;
 mod keys;
 mod text;
 mod users;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, atomic::AtomicUsize};
 
 use portcullis::{
-    AuthLayer,
+    AuthLayer, TokenPolicy,
     error::BoxError,
     identity::Subject,
     inbound::{GuardLayer, Policy},
@@ -13,7 +13,7 @@ use portcullis::{
 use tower::{ServiceBuilder, ServiceExt};
 
 use super::{Keys, counting, login_with, scope};
-use crate::support::{bearer, fixture, request, secs};
+use crate::support::{bearer, fixture_with, request, secs};
 
 struct User {
     admin: bool,
@@ -34,9 +34,9 @@ impl UserLookup for Directory {
 #[tokio::test]
 async fn sec_i09_a_role_that_changes_counts_from_the_next_request_on_or_within_the_cache_age() {
     for age in [secs(0), secs(30)] {
-        let fixture = fixture();
+        let fixture = fixture_with(TokenPolicy::builder().cache_users(age).build().unwrap());
         let directory = Directory(Arc::new(Mutex::new(true)));
-        let tokens = fixture.tokens.clone().users(directory.clone()).cache_users(age);
+        let tokens = fixture.tokens.clone().users(directory.clone());
         let (name, value) = bearer(&login_with(&fixture.tokens, None, &[]).await);
         let guard = GuardLayer::new(Policy::user(|user: &User| user.admin)).build().unwrap();
         let auth = AuthLayer::new(tokens).clock(fixture.time.clock()).build().unwrap();

@@ -58,7 +58,7 @@ async fn r036_fifty_parallel_refreshes_have_one_winner() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r036_strict_has_one_winner_and_punishes_nobody() {
     let strict = TokenPolicy::builder().strict().build().unwrap();
-    for _ in 0..200 {
+    for _ in 0..1_000 {
         let (results, _, fixture) = crowd(strict.clone()).await;
         let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
         assert_eq!((won.len(), lost.len()), (1, 49));

@@ -170,7 +170,7 @@ async fn sec_e03_a_grandparent_is_a_reuse_at_any_moment_of_the_window() {
 /// Requests, reads and writes of two nodes in any order that the executor finds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sec_e04_fifty_refreshes_over_a_jittery_store_rotate_once() {
-    for round in 0..200_usize {
+    for round in 0..1_000_usize {
         let fixture = Arc::new(fixture());
         fixture.store.set(Mode::Later);
         let login = fixture.login("ada").await;

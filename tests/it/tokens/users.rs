@@ -88,6 +88,11 @@ fn with_roster(policy: TokenPolicy, users: &[&str]) -> (Fixture, Roster, TokenSe
     (fixture, roster, tokens)
 }
 
+/// Users are looked up once a minute.
+fn remembering() -> TokenPolicy {
+    TokenPolicy::builder().cache_users(secs(60)).build().unwrap()
+}
+
 #[tokio::test]
 async fn r028_for_an_inactive_user_nothing_is_written() {
     let sliding = TokenPolicy::builder().refresh_ttl(None).sliding().touch_every(Some(secs(0)));
@@ -186,10 +191,11 @@ async fn sec_i09_with_a_cache_it_is_seen_within_its_age() {
     // Whichever is set first.
     for users_first in [true, false] {
         let (fixture, roster) = (fixture(), Roster::with(&["ada"]));
+        let tokens = TokenService::new(fixture.store.clone(), remembering());
         let tokens = if users_first {
-            fixture.tokens.clone().users(roster.clone()).cache_users(secs(60))
+            tokens.users(roster.clone()).clock(fixture.time.clock())
         } else {
-            fixture.tokens.clone().cache_users(secs(60)).users(roster.clone())
+            tokens.clock(fixture.time.clock()).users(roster.clone())
         };
         let login = fixture.login("ada").await;
         for _ in 0..100 {
@@ -229,8 +235,7 @@ async fn sec_i09_with_a_cache_it_is_seen_within_its_age() {
 #[tokio::test(start_paused = true)]
 async fn sec_i09_what_finds_a_user_inactive_ends_the_users_other_logins_at_once() {
     for way in ["refresh", "rekey", "change", "watch"] {
-        let (fixture, roster) = (fixture(), Roster::with(&["ada", "bob"]));
-        let tokens = fixture.tokens.clone().users(roster.clone()).cache_users(secs(60));
+        let (fixture, roster, tokens) = with_roster(remembering(), &["ada", "bob"]);
         let (login, other) = (fixture.login("ada").await, fixture.login("ada").await);
         let bob = fixture.login("bob").await;
         for login in [&login, &other, &bob] {
@@ -273,8 +278,7 @@ async fn sec_i09_what_finds_a_user_inactive_ends_the_users_other_logins_at_once(
 /// A lost role is seen as soon as somebody has looked; a look-up that fails changes nothing.
 #[tokio::test]
 async fn sec_i09_a_refresh_brings_the_users_role_up_to_date() {
-    let (fixture, roster) = (fixture(), Roster::with(&["ada"]));
-    let tokens = fixture.tokens.clone().users(roster.clone()).cache_users(secs(60));
+    let (fixture, roster, tokens) = with_roster(remembering(), &["ada"]);
     let (login, other) = (fixture.login("ada").await, fixture.login("ada").await);
     assert_eq!(role(&tokens, &other).await.as_deref(), Ok("reader"));
     fixture.time.advance(secs(1));
@@ -316,10 +320,10 @@ impl UserLookup for SlowRoster {
 async fn sec_i09_a_slow_look_up_brings_no_older_user_back() {
     // That somebody is gone counts within the same tick of the clock, too.
     for (seconds, newer) in [(0, None), (1, None), (1, Some("nobody"))] {
-        let (fixture, roster) = (fixture(), Roster::with(&["ada"]));
+        let (fixture, roster) = (fixture_with(remembering()), Roster::with(&["ada"]));
         let gate = Arc::new(Semaphore::new(0));
         let slow = SlowRoster(roster.clone(), Arc::clone(&gate));
-        let tokens = fixture.tokens.clone().users(slow).cache_users(secs(60));
+        let tokens = fixture.tokens.clone().users(slow);
         let (login, other) = (fixture.login("ada").await, Arc::new(fixture.login("ada").await));
         let first = tokio::spawn({
             let (tokens, other) = (tokens.clone(), Arc::clone(&other));

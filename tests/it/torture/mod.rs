@@ -5,6 +5,9 @@ mod network;
 mod thieves;
 
 use network::{Manners, Network};
+use portcullis::{TokenPolicy, problem::Reason};
+
+use crate::support::{fixture_with, refresh_text, secs};
 
 /// Fifty tabs that share their storage, ten thousand refreshes: 2 % of the answers are lost and 10 % come up to
 /// thirty seconds late.
@@ -23,6 +26,24 @@ fn r202_torture_fifty_tabs_and_nobody_is_logged_out() {
         assert_eq!(report.rotations + report.repeats + report.refused, report.refreshes);
         assert!(report.repeats > 50, "{report:?}");
     }
+}
+
+/// However often a login is refreshed, it is one row; and the first of all its tokens is proven to be one, without
+/// anything that was kept of it.
+#[tokio::test]
+async fn r201_ten_thousand_refreshes_of_one_login_leave_one_record() {
+    let fixture = fixture_with(TokenPolicy::builder().absolute(None).build().unwrap());
+    let first = fixture.login("ada").await;
+    let mut text = refresh_text(&first);
+    for _ in 0..10_000 {
+        fixture.time.advance(secs(3600));
+        text = refresh_text(&fixture.refresh(&text).await.unwrap());
+    }
+    assert_eq!(fixture.store.memory.len(), 1);
+    let record = fixture.store.record(&first.record().id()).await;
+    assert_eq!((record.generation(), record.revoked()), (10_000, None));
+    let stale = fixture.refresh(&refresh_text(&first)).await.map(|_| ());
+    assert_eq!(stale, Err(Reason::Reuse));
 }
 
 /// One device, which nobody helps out with a newer pair: after a lost answer it comes back minutes or hours later.
