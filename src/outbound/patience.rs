@@ -1,0 +1,35 @@
+//! How long a request waits for its token.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::{Sleep, sleep};
+
+/// Time to wait for a token, all waits of a request together. Without a limit it never ends.
+pub(super) struct Patience(Option<Pin<Box<Sleep>>>);
+
+impl Patience {
+    /// Runs from now on.
+    pub(super) fn new(limit: Option<Duration>) -> Self {
+        Self(limit.map(|limit| Box::pin(sleep(limit))))
+    }
+
+    /// `None` if it ends before there is an answer. What is there already is never late.
+    pub(super) async fn wait<T>(&mut self, answer: impl Future<Output = T>) -> Option<T> {
+        let mut answer = pin!(answer);
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(answer));
+            }
+            match &mut self.0 {
+                Some(end) => end.as_mut().poll(cx).map(|()| None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
