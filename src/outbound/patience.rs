@@ -9,13 +9,22 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-/// Time to wait for a token, all waits of a request together. Without a limit it never ends.
-pub(super) struct Patience(Option<Pin<Box<Sleep>>>);
+/// Time to wait for a token, all waits of a request together.
+pub(super) enum Patience {
+    Endless,
+    Until(Pin<Box<Sleep>>),
+    Over,
+}
 
 impl Patience {
     /// Runs from now on.
     pub(super) fn new(limit: Option<Duration>) -> Self {
-        Self(limit.map(|limit| Box::pin(sleep(limit))))
+        match limit {
+            None => Self::Endless,
+            // A timer would be a millisecond late.
+            Some(Duration::ZERO) => Self::Over,
+            Some(limit) => Self::Until(Box::pin(sleep(limit))),
+        }
     }
 
     /// `None` if it ends before there is an answer. What is there already is never late.
@@ -25,9 +34,10 @@ impl Patience {
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Some(answer));
             }
-            match &mut self.0 {
-                Some(end) => end.as_mut().poll(cx).map(|()| None),
-                None => Poll::Pending,
+            match self {
+                Self::Endless => Poll::Pending,
+                Self::Until(end) => end.as_mut().poll(cx).map(|()| None),
+                Self::Over => Poll::Ready(None),
             }
         })
         .await

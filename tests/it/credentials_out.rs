@@ -11,7 +11,6 @@ use http::{
     header::{AUTHORIZATION, COOKIE},
 };
 use portcullis::{
-    TokenInjectLayer,
     maybe_ready::MaybeReady,
     outbound::{AuthOutcome, ExistingHeader, InjectError, TokenInjectLayerBuilder},
     provider::{

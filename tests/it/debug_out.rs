@@ -132,7 +132,7 @@ async fn r126_no_debug_text_of_a_step_shows_a_secret() {
     texts.debug("Lease", &provider.leased().await.unwrap());
     texts.debug("Secret", &Secret::new("planted"));
     texts.debug("SecretBytes", &SecretBytes::new(*b"planted-planted-planted-planted-"));
-    texts.check(24);
+    texts.check(21);
 }
 
 #[tokio::test]

@@ -279,7 +279,7 @@ impl EarlyServer {
         };
         let token = value("authorization").unwrap_or_default();
         if token == "bearer t-1" {
-            log.lock().unwrap().push((token, 0));
+            log.lock().unwrap().push((token.clone(), 0));
             stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\ntoo bad").await.unwrap();
             // Open until the runtime of the test ends, and never read.
             std::future::pending::<()>().await;
