@@ -5,10 +5,7 @@ use std::{
     io::{self, ErrorKind},
 };
 
-use crate::{
-    error::{NotSent, causes},
-    provider::TokenError,
-};
+use crate::{error::causes, provider::TokenError};
 
 /// Whether another attempt may succeed where this one has failed: a connection that was refused, cut or could not be
 /// made, or a timeout. The default of a retry layer.
@@ -21,8 +18,7 @@ use crate::{
 /// * A [`hyper::Error`](https://docs.rs/hyper/1/hyper/struct.Error.html) that says that the connection has ended under
 ///   the request, before there was an answer.
 /// * The timeout of `tower`, and that of `tokio`.
-/// * A [`TokenError`] is never transient, whatever is behind it: fetches are repeated by whoever makes them. Nor is a
-///   [`NotSent`]: what a layer has refused it will refuse again.
+/// * A [`TokenError`] is never transient, whatever is behind it: fetches are repeated by whoever makes them.
 ///
 /// A name that was not found and a name server that did not answer look the same, and are not transient; nor are the
 /// ends of single HTTP/2 streams, whose reasons cannot be told from here.
@@ -31,7 +27,7 @@ pub fn is_transient(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn decides(cause: &(dyn Error + 'static)) -> Option<bool> {
-    if cause.is::<TokenError>() || cause.is::<NotSent>() {
+    if cause.is::<TokenError>() {
         return Some(false);
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {

@@ -390,11 +390,30 @@ async fn r122_a_joint_lease_that_replaces_another_is_newer_whoever_was_first() {
     }
 }
 
+/// Of two that put the same lease together at the same time, both get one.
+#[tokio::test]
+async fn r122_a_joint_lease_of_the_same_leases_is_made_once() {
+    let slow = Slow { stock: Stock::new(), meanwhile: Arc::default() };
+    let composite = Arc::new(FirstOf::of(slow.clone()));
+    let lease = |composite: &FirstOf| {
+        composite.lease(&Ask::new(&http::Extensions::new())).wait().now_or_never().unwrap().unwrap()
+    };
+    let other: Arc<Mutex<Option<Arc<Lease>>>> = Arc::default();
+    *slow.meanwhile.lock().unwrap() = Some(Box::new({
+        let (composite, other) = (Arc::clone(&composite), Arc::clone(&other));
+        move || *other.lock().unwrap() = Some(lease(&composite))
+    }));
+    let one = lease(&composite);
+    assert!(Arc::ptr_eq(&one, &other.lock().unwrap().take().expect("it was put together meanwhile")));
+}
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
 /// Does something once when a composite asks for its header, which it does while it puts a lease together.
 #[derive(Clone)]
 struct Slow {
     stock: Stock,
-    meanwhile: Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
 }
 
 impl TokenProvider for Slow {
