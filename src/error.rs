@@ -5,6 +5,12 @@ use std::{error::Error, fmt};
 /// An error of somebody else's part, kept as the cause of one of ours.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
+/// A request was not sent. It is among the causes of errors of layers that have refused a request themselves, so that
+/// layers around them can tell those from failures of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct NotSent;
+
 /// An error and its causes, from the outermost inwards.
 pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
@@ -28,6 +34,16 @@ pub struct ConfigFault {
     value: String,
     rule: &'static str,
 }
+
+// ===== impl NotSent =====
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request was not sent")
+    }
+}
+
+impl Error for NotSent {}
 
 // ===== impl ConfigError =====
 

@@ -21,10 +21,12 @@
 
 mod scan;
 
+use std::fmt;
+
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
 /// One challenge: a scheme, and what it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Challenge {
     scheme: String,
     token: Option<String>,
@@ -61,6 +63,17 @@ impl Challenge {
     /// All parameters, in their order.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parameters.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+/// Names alone: in some schemes, what an answer says to one client is a credential.
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.parameters().map(|(name, _)| name).collect();
+        f.debug_struct("Challenge")
+            .field("scheme", &self.scheme)
+            .field("parameters", &names)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::error::CircuitOpen;
 use crate::{
-    error::{BoxError, causes},
+    error::{BoxError, NotSent, causes},
     provider::TokenError,
 };
 
@@ -54,6 +54,7 @@ fn answer(status: StatusCode) -> Verdict {
 
 /// What failed before the request was sent is not the origin's doing.
 fn error(error: &(dyn Error + 'static)) -> Verdict {
-    let unsent = causes(error).any(|cause| cause.is::<TokenError>() || cause.is::<CircuitOpen>());
+    let unsent = causes(error)
+        .any(|cause| cause.is::<TokenError>() || cause.is::<NotSent>() || cause.is::<CircuitOpen>());
     if unsent { Verdict::Neither } else { Verdict::Failure }
 }

@@ -133,7 +133,8 @@ impl CircuitBreakerLayerBuilder {
     }
 
     /// Judges errors of the service inside; their causes are in [`Error::source`]. By default every error is a failure,
-    /// but for a [`TokenError`](crate::provider::TokenError) or another open circuit among the causes, which is neither.
+    /// but for a [`TokenError`](crate::provider::TokenError), a [`NotSent`](crate::error::NotSent) or another open
+    /// circuit among the causes, which is neither.
     pub fn judge_errors(
         mut self,
         judge: impl Fn(&(dyn Error + 'static)) -> Verdict + Send + Sync + 'static,

@@ -1,6 +1,6 @@
 //! A request that is out, and how it is sent once more.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -12,6 +12,7 @@ use super::{
     drain::drain,
     error::InjectError,
     outcome::AuthOutcome,
+    patience::Patience,
     ready::ready,
     replay::Replay,
     rules::{RefreshFailure, Rules},
@@ -32,6 +33,8 @@ where
     /// Where the lease was sent.
     pub(super) origin: usize,
     pub(super) again: Option<Box<Again<S, R, B>>>,
+    /// How long it waits for a newer one.
+    pub(super) wait_limit: Option<Duration>,
 }
 
 impl<S, R, B> Attempt<S, R, B>
@@ -63,10 +66,12 @@ where
         S::Error: Into<BoxError>,
         RB: Body,
     {
-        let Self { lease, rules, origin, mut again } = self;
+        let Self { lease, rules, origin, mut again, wait_limit } = self;
         lease.mark_rejected();
         rules.purse.deposit();
-        let newer = match newer(&rules, &lease, again.as_ref().is_some_and(|again| !again.is_lost())).await {
+        let mut patience = Patience::new(wait_limit);
+        let repeatable = again.as_ref().is_some_and(|again| !again.is_lost());
+        let newer = match newer(&rules, &lease, repeatable, &mut patience).await {
             Ok(newer) => newer,
             Err(AuthOutcome::RefreshFailed(error)) if rules.refresh_failure == RefreshFailure::Error => {
                 return Err(InjectError::Token(error));
@@ -90,12 +95,17 @@ where
         }
         // Whatever the service below waits for, the answer that nobody wants must not hold it.
         drain(rejected.into_body()).await;
-        repeat(&rules, origin, service, request, newer).await
+        repeat(&rules, origin, service, request, newer, patience).await
     }
 }
 
 /// The lease to repeat a request with, or what becomes of it without one.
-async fn newer(rules: &Rules, rejected: &Arc<Lease>, repeatable: bool) -> Result<Arc<Lease>, AuthOutcome> {
+async fn newer(
+    rules: &Rules,
+    rejected: &Arc<Lease>,
+    repeatable: bool,
+    patience: &mut Patience,
+) -> Result<Arc<Lease>, AuthOutcome> {
     if rejected.is_fixed() {
         return Err(AuthOutcome::NoNewerToken);
     }
@@ -105,7 +115,7 @@ async fn newer(rules: &Rules, rejected: &Arc<Lease>, repeatable: bool) -> Result
         let _under_way = ask().now_or_never();
         return Err(AuthOutcome::NotRepeatable);
     }
-    match rules.refresh_retry.run(ask(), ask).await {
+    match patience.wait(rules.refresh_retry.run(ask(), ask)).await.ok_or(AuthOutcome::TookTooLong)? {
         Ok(Some(newer)) if newer.generation() > rejected.generation() && !newer.has_text_of(rejected) => {
             Ok(newer)
         }
@@ -121,12 +131,14 @@ async fn repeat<S, B, RB>(
     mut service: S,
     mut request: Request<B>,
     newer: Arc<Lease>,
+    mut patience: Patience,
 ) -> Result<Response<RB>, InjectError>
 where
     S: Service<Request<B>, Response = Response<RB>> + Clone,
     S::Error: Into<BoxError>,
 {
-    let lease = ready(&mut service, rules, Ask::new(request.extensions()).once(), newer).await?;
+    let ask = Ask::new(request.extensions()).once();
+    let lease = ready(&mut service, rules, ask, newer, &mut patience).await?;
     rules.attach(request.headers_mut(), &lease);
     let mut response = service.call(request).await.map_err(InjectError::inner)?;
     let outcome = match rules.judge(origin, &response) {

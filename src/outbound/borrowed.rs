@@ -34,17 +34,17 @@ impl<R> TokenInjectLayer<R> {
         R: Replay<B>,
         RB: Body,
     {
-        let (origin, repeat) = match self.rules.plan(&request) {
+        let (origin, repeat, wait_limit) = match self.rules.plan(&request) {
             Plan::Pass => {
                 readied(&mut service).await?;
                 return service.call(request).await.map_err(InjectError::inner);
             }
             Plan::Refuse => return Err(InjectError::NoRule),
-            Plan::Attach { origin, repeat } => (origin, repeat),
+            Plan::Attach { origin, repeat, wait_limit } => (origin, repeat, wait_limit),
         };
         let repeatable = repeat && self.replay.can_save(request.body());
         let leased = self.rules.provider.lease(&ask(&request, repeatable));
         let (rules, replay) = (Arc::clone(&self.rules), self.replay.clone());
-        First { service, rules, replay, request, origin, repeatable }.send(leased).await
+        First { service, rules, replay, request, origin, repeatable, wait_limit }.send(leased).await
     }
 }

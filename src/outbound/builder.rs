@@ -1,8 +1,8 @@
 //! The settings of a layer, and every rule that they have to keep.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::{
     budget::{Purse, RepeatBudget},
@@ -43,6 +43,7 @@ struct Settings {
     budget: RepeatBudget,
     refresh_retry: RefreshRetry,
     refresh_failure: RefreshFailure,
+    wait_limit: Option<Duration>,
     clock: Clock,
     recorders: Recorders,
 }
@@ -62,6 +63,7 @@ impl TokenInjectLayerBuilder {
             budget: RepeatBudget::new(),
             refresh_retry: RefreshRetry::none(),
             refresh_failure: RefreshFailure::Answer,
+            wait_limit: None,
             clock: Clock::system(),
             recorders: Recorders::default(),
         };
@@ -156,6 +158,20 @@ impl<R> TokenInjectLayerBuilder<R> {
         self
     }
 
+    /// How long a request waits for a token: before it is sent, and once more after a rejection. Zero does not wait at
+    /// all. By default there is no limit but the provider's own deadline.
+    ///
+    /// A request that has waited so long before it was sent fails with [`InjectError::TookTooLong`]; after a rejection,
+    /// the rejection is the answer, with [`AuthOutcome::TookTooLong`]. A timeout around the layer would lose that answer.
+    /// The fetch goes on for the others. Waits of a [`refresh_retry`](Self::refresh_retry) count.
+    ///
+    /// [`InjectError::TookTooLong`]: super::InjectError::TookTooLong
+    /// [`AuthOutcome::TookTooLong`]: super::AuthOutcome::TookTooLong
+    pub fn wait_limit(mut self, limit: Duration) -> Self {
+        self.settings.wait_limit = Some(limit);
+        self
+    }
+
     /// How many requests may be sent twice while newer tokens are rejected, too. Default [`RepeatBudget::new`].
     pub fn repeat_budget(mut self, budget: RepeatBudget) -> Self {
         self.settings.budget = budget;
@@ -202,7 +218,7 @@ impl Settings {
         for text in &self.origins {
             match origin("allow_origin", text, &mut faults) {
                 Some(origin) if origin.is_safe(self.http_on_loopback) => origins.push(origin),
-                Some(_) => faults.add("allow_origin", without_userinfo(text), "must be https"),
+                Some(_) => faults.add("allow_origin", &*origin_alone(text), "must be https"),
                 None => {}
             }
         }
@@ -230,6 +246,7 @@ impl Settings {
             purse: Purse::new(self.budget, self.clock),
             refresh_retry: self.refresh_retry,
             refresh_failure: self.refresh_failure,
+            wait_limit: self.wait_limit,
             recorders: self.recorders,
         })
     }
@@ -238,11 +255,17 @@ impl Settings {
 fn origin(field: &'static str, text: &str, faults: &mut Faults) -> Option<Origin> {
     let origin = Origin::parse(text);
     let rule = "must be scheme, host and perhaps a port";
-    faults.check(origin.is_some(), field, without_userinfo(text), rule);
+    faults.check(origin.is_some(), field, &*origin_alone(text), rule);
     origin
 }
 
-/// A password may have been pasted along with the host.
-fn without_userinfo(origin: &str) -> &str {
-    origin.rsplit_once('@').map_or(origin, |(_, host)| host)
+/// What a fault shows of an origin: a password or a key may have been pasted along with it, or in place of it.
+fn origin_alone(text: &str) -> Cow<'static, str> {
+    let uri = text.parse::<Uri>().ok();
+    let shown = uri.and_then(|uri| {
+        let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+        let host = authority.as_str().rsplit('@').next()?;
+        Some(format!("{scheme}://{host}").into())
+    });
+    shown.unwrap_or(Cow::Borrowed("…"))
 }

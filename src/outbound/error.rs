@@ -2,15 +2,21 @@
 
 use std::{error::Error, fmt};
 
-use crate::{error::BoxError, provider::TokenError};
+use crate::{
+    error::{BoxError, NotSent},
+    provider::TokenError,
+};
 
-/// A request was not answered.
+/// A request was not answered. Where it was not sent either, a [`TokenError`] or [`NotSent`] is the source.
 #[non_exhaustive]
 pub enum InjectError {
     /// There is no token, so the request was not sent.
     Token(TokenError),
     /// The request [requires](super::InjectOptions::require) a token, and no rule gives it one. It was not sent.
     NoRule,
+    /// The token was not there within the [limit](super::TokenInjectLayerBuilder::wait_limit), so the request was not
+    /// sent. The fetch goes on.
+    TookTooLong,
     /// The service below failed.
     Inner(BoxError),
 }
@@ -27,6 +33,7 @@ impl fmt::Debug for InjectError {
         match self {
             Self::Token(error) => f.debug_tuple("Token").field(error).finish(),
             Self::NoRule => f.write_str("NoRule"),
+            Self::TookTooLong => f.write_str("TookTooLong"),
             Self::Inner(_) => f.write_str("Inner(..)"),
         }
     }
@@ -37,6 +44,7 @@ impl fmt::Display for InjectError {
         f.write_str(match self {
             Self::Token(_) => "no token for the request",
             Self::NoRule => "no rule gives the request a token",
+            Self::TookTooLong => "no token for the request in time",
             Self::Inner(_) => "the request failed",
         })
     }
@@ -46,7 +54,7 @@ impl Error for InjectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Token(error) => Some(error),
-            Self::NoRule => None,
+            Self::NoRule | Self::TookTooLong => Some(&NotSent),
             Self::Inner(error) => Some(&**error),
         }
     }

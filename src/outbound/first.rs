@@ -1,12 +1,15 @@
 //! A request whose token has to be waited for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{again::Again, attempt::Attempt, error::InjectError, ready::ready, replay::Replay, rules::Rules};
+use super::{
+    again::Again, attempt::Attempt, error::InjectError, patience::Patience, ready::ready, replay::Replay,
+    rules::Rules,
+};
 use crate::{
     error::BoxError,
     maybe_ready::MaybeReady,
@@ -21,6 +24,7 @@ pub(super) struct First<S, R, B> {
     pub(super) request: Request<B>,
     pub(super) origin: usize,
     pub(super) repeatable: bool,
+    pub(super) wait_limit: Option<Duration>,
 }
 
 /// What a request asks for.
@@ -41,14 +45,17 @@ where
         self,
         leased: MaybeReady<Result<Arc<Lease>, TokenError>>,
     ) -> Result<Response<RB>, InjectError> {
-        let Self { mut service, rules, replay, mut request, origin, repeatable } = self;
+        let Self { mut service, rules, replay, mut request, origin, repeatable, wait_limit } = self;
+        let mut patience = Patience::new(wait_limit);
         let ask = ask(&request, repeatable);
-        let lease = rules.refresh_retry.run(leased.wait(), || rules.provider.lease(&ask).wait()).await;
-        let lease = ready(&mut service, &rules, ask, lease.map_err(InjectError::Token)?).await?;
+        let lease = rules.refresh_retry.run(leased.wait(), || rules.provider.lease(&ask).wait());
+        let lease =
+            patience.wait(lease).await.ok_or(InjectError::TookTooLong)?.map_err(InjectError::Token)?;
+        let lease = ready(&mut service, &rules, ask, lease, &mut patience).await?;
         let again = keep(&lease, repeatable, &service, &replay, &mut request);
         rules.attach(request.headers_mut(), &lease);
         let mut response = service.call(request).await.map_err(InjectError::inner)?;
-        let attempt = Attempt { lease, rules, origin, again };
+        let attempt = Attempt { lease, rules, origin, again, wait_limit };
         if attempt.is_rejected(&mut response) { attempt.renew(response).await } else { Ok(response) }
     }
 }

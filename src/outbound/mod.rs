@@ -66,6 +66,7 @@ mod future;
 mod layer;
 mod options;
 mod outcome;
+mod patience;
 mod ready;
 mod refresh_retry;
 mod replay;

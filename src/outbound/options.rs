@@ -1,5 +1,7 @@
 //! What one request wants otherwise than its layer does.
 
+use std::time::Duration;
+
 /// What becomes of a request that brings the header which our token would go into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -31,6 +33,7 @@ pub struct InjectOptions {
     pub(super) demand: Demand,
     pub(super) existing: Option<ExistingHeader>,
     pub(super) never_repeat: bool,
+    pub(super) wait_limit: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,6 +77,14 @@ impl InjectOptions {
     #[must_use]
     pub fn never_repeat(mut self) -> Self {
         self.never_repeat = true;
+        self
+    }
+
+    /// How long the request waits for a token, in place of what the [layer](super::TokenInjectLayerBuilder::wait_limit)
+    /// says.
+    #[must_use]
+    pub fn wait_limit(mut self, limit: Duration) -> Self {
+        self.wait_limit = Some(limit);
         self
     }
 }

@@ -22,6 +22,9 @@ pub enum AuthOutcome {
     NoNewerToken,
     /// The token was rejected, and getting a newer one has failed.
     RefreshFailed(TokenError),
+    /// The token was rejected, and there was no newer one within the
+    /// [limit](super::TokenInjectLayerBuilder::wait_limit). It is still being fetched.
+    TookTooLong,
     /// The token was rejected, and so was the newer one before this request could be sent with it, more often than the
     /// [budget](super::RepeatBudget) allows.
     OverBudget,
@@ -47,6 +50,7 @@ impl AuthOutcome {
             Self::NotRepeatable => "not_repeatable",
             Self::NoNewerToken => "no_newer_token",
             Self::RefreshFailed(_) => "refresh_failed",
+            Self::TookTooLong => "took_too_long",
             Self::OverBudget => "over_budget",
             Self::InsufficientScope { .. } => "insufficient_scope",
             Self::NotTheToken => "not_the_token",
@@ -62,6 +66,7 @@ impl AuthOutcome {
             Self::RefreshFailed(error) => {
                 tracing::warn!(outcome, status, %error, "no newer token after a rejection");
             }
+            Self::TookTooLong => tracing::warn!(outcome, status, "no newer token in time after a rejection"),
             Self::RejectedAgain | Self::OverBudget => {
                 tracing::warn!(outcome, status, "a newer token was rejected, too");
             }

@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc};
 use http::Request;
 use tower_service::Service;
 
-use super::{error::InjectError, rules::Rules};
+use super::{error::InjectError, patience::Patience, rules::Rules};
 use crate::{
     error::BoxError,
     maybe_ready::MaybeReady,
@@ -17,12 +17,13 @@ const ROUNDS: usize = 3;
 
 /// Waits until the service is ready; returns the lease to send, a later one if it had to wait.
 ///
-/// If no later one can be had, the lease at hand is sent: whether it has ended is the API's to say.
+/// If no later one can be had, or not in time, the lease at hand is sent: whether it has ended is the API's to say.
 pub(super) async fn ready<S, B>(
     service: &mut S,
     rules: &Rules,
     ask: Ask<'_>,
     mut lease: Arc<Lease>,
+    patience: &mut Patience,
 ) -> Result<Arc<Lease>, InjectError>
 where
     S: Service<Request<B>> + Clone,
@@ -39,7 +40,7 @@ where
             MaybeReady::Later(current) => {
                 // Whoever waits for a token holds no place.
                 *service = service.clone();
-                if let Ok(current) = current.await {
+                if let Some(Ok(current)) = patience.wait(current).await {
                     lease = later(lease, current);
                 }
             }

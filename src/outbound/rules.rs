@@ -1,6 +1,6 @@
 //! Which requests carry a token, and what the layer does about their answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 
@@ -31,6 +31,8 @@ pub(super) struct Rules {
     pub(super) purse: Purse,
     pub(super) refresh_retry: RefreshRetry,
     pub(super) refresh_failure: RefreshFailure,
+    /// How long requests wait for a token.
+    pub(super) wait_limit: Option<Duration>,
     pub(super) recorders: Recorders,
 }
 
@@ -56,6 +58,8 @@ pub(super) enum Plan {
         origin: usize,
         /// Whether it may be sent once more.
         repeat: bool,
+        /// How long it waits for a token.
+        wait_limit: Option<Duration>,
     },
 }
 
@@ -75,7 +79,8 @@ impl Rules {
             return Plan::Pass;
         }
         let repeated = self.repeated.as_ref().is_none_or(|methods| methods.contains(request.method()));
-        Plan::Attach { origin, repeat: repeated && !options.never_repeat }
+        let wait_limit = options.wait_limit.or(self.wait_limit);
+        Plan::Attach { origin, repeat: repeated && !options.never_repeat, wait_limit }
     }
 
     pub(super) fn attach(&self, headers: &mut HeaderMap, lease: &Lease) {

@@ -28,7 +28,8 @@ impl ApiKey {
         let (name, key) = (name.as_ref(), key.into());
         let mut faults = Faults::default();
         let header = name.parse::<HeaderName>().ok();
-        faults.check(header.is_some(), "header", name, "must be a header's name");
+        // Where the arguments were swapped, this is the key.
+        faults.check(header.is_some(), "header", "…", "must be a header's name");
         let value = Some(key.expose()).filter(|key| is_visible(key)).map(HeaderValue::from_str);
         faults.check(value.is_some(), "key", "…", "must be visible ASCII");
         faults.finish()?;

@@ -27,8 +27,9 @@ impl Basic {
         let (user, password) = (user.as_ref(), password.into());
         let plain = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
         let mut faults = Faults::default();
-        faults.check(!user.contains(':'), "user", user, "must not hold a colon");
-        faults.check(plain(user), "user", user, "must not hold control characters");
+        // Behind a colon there may be the password, and after a paste anything.
+        faults.check(!user.contains(':'), "user", "…", "must not hold a colon");
+        faults.check(plain(user), "user", "…", "must not hold control characters");
         faults.check(plain(password.expose()), "password", "…", "must not hold control characters");
         faults.finish()?;
         let pair = Zeroizing::new([user, ":", password.expose()].concat());

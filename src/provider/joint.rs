@@ -37,15 +37,26 @@ impl Members {
     }
 
     /// One lease of these members' leases, with their places.
+    ///
+    /// What is kept has the highest generation of all that this joint has handed out: whoever was first in between makes
+    /// the next one begin again. So a lease that replaces a rejected one is always newer than that.
     pub(super) fn join(&self, joint: &Joint, leases: &[(usize, Arc<Lease>)]) -> Arc<Lease> {
-        if let Some(last) = &*joint.0.load() {
-            let same = |(part, (member, lease)): (&Part, &(usize, Arc<Lease>))| {
-                part.member == *member && Arc::ptr_eq(&part.lease, lease)
-            };
-            if last.parts().len() == leases.len() && last.parts().iter().zip(leases).all(same) {
-                return Arc::clone(last);
-            }
+        if let Some(last) = joint.0.load().as_ref().filter(|last| is_of(last, leases)) {
+            return Arc::clone(last);
         }
+        let mut joined = None;
+        joint.0.rcu(|last| {
+            let lease = match last {
+                Some(last) if is_of(last, leases) => Arc::clone(last),
+                _ => self.next(leases),
+            };
+            joined = Some(Arc::clone(&lease));
+            Some(lease)
+        });
+        joined.expect("it was made at least once")
+    }
+
+    fn next(&self, leases: &[(usize, Arc<Lease>)]) -> Arc<Lease> {
         let part = |(member, lease): &(usize, Arc<Lease>)| Part {
             member: *member,
             header: self.providers[*member].header().clone(),
@@ -53,8 +64,13 @@ impl Members {
         };
         // Members count for themselves, so the composite counts its own: whatever is put together later is newer.
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let lease = Arc::new(Lease::joined(leases.iter().map(part).collect(), generation));
-        joint.0.store(Some(Arc::clone(&lease)));
-        lease
+        Arc::new(Lease::joined(leases.iter().map(part).collect(), generation))
     }
+}
+
+fn is_of(last: &Lease, leases: &[(usize, Arc<Lease>)]) -> bool {
+    let same = |(part, (member, lease)): (&Part, &(usize, Arc<Lease>))| {
+        part.member == *member && Arc::ptr_eq(&part.lease, lease)
+    };
+    last.parts().len() == leases.len() && last.parts().iter().zip(leases).all(same)
 }

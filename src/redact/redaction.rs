@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     headers::RedactedHeaders,
-    names::{is_built_in, looks_secret, normalised},
+    names::{is_built_in, is_shown_header, looks_secret, normalised},
     uri::RedactedUri,
 };
 
@@ -21,10 +21,12 @@ const DEPTH_MAX: usize = 32;
 #[derive(Debug, Clone, Default)]
 pub struct Redaction {
     names: Arc<BTreeSet<String>>,
+    /// Beside the built-in ones, in lower case.
+    shown_headers: Arc<BTreeSet<String>>,
 }
 
 impl Redaction {
-    /// Hides what the built-in names speak of.
+    /// Hides the values of all headers but harmless ones, and elsewhere what the built-in names speak of.
     pub fn new() -> Self {
         Self::default()
     }
@@ -37,10 +39,19 @@ impl Redaction {
         self
     }
 
-    /// Whether a name is one of those that are hidden.
+    /// Shows the values of these headers, too. A name that [speaks of a credential](Self::hides) stays hidden, built-in
+    /// or one's own, whichever was said first.
+    #[must_use]
+    pub fn and_shown_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let added = names.into_iter().map(|name| name.as_ref().to_lowercase());
+        Arc::make_mut(&mut self.shown_headers).extend(added);
+        self
+    }
+
+    /// Whether a name speaks of a credential: what it names is hidden wherever it stands. Of other names, query
+    /// parameters and members are shown, and headers only if they are listed.
     pub fn hides(&self, name: &str) -> bool {
-        let name = normalised(name);
-        is_built_in(&name) || self.names.contains(&name)
+        is_built_in(name) || self.names.contains(&normalised(name))
     }
 
     /// Headers as they may be shown.
@@ -79,6 +90,7 @@ impl Redaction {
     }
 
     pub(super) fn hides_header(&self, name: &HeaderName, value: &HeaderValue) -> bool {
-        value.is_sensitive() || self.hides(name.as_str())
+        let listed = is_shown_header(name.as_str()) || self.shown_headers.contains(name.as_str());
+        value.is_sensitive() || !listed || self.hides(name.as_str())
     }
 }

@@ -57,6 +57,24 @@ fn r126_names_of_credentials_are_hidden_however_they_are_written() {
         "DPoP",
         "key",
         "private-key",
+        "X-Auth-Key",
+        "Ocp-Apim-Subscription-Key",
+        "x-functions-key",
+        "X-Auth",
+        "Authentication",
+        "authkey",
+        "authorisation",
+        "X-Goog-Signature",
+        "sig",
+        "hub.signature_256",
+        "userPass",
+        "passkey",
+        "db-pwd",
+        "creds",
+        "mac",
+        "author_key",
+        "OAuth",
+        "monkeykey",
     ] {
         assert!(redaction.hides(name), "{name}");
     }
@@ -70,7 +88,15 @@ fn r126_names_of_credentials_are_hidden_however_they_are_written() {
         "zipcode",
         "spin",
         "monkey",
+        "MONKEY",
         "user-agent",
+        "author_id",
+        "coverDesign",
+        "Assigned-To",
+        "keywords",
+        "passengers",
+        "country_code",
+        "stopping",
     ] {
         assert!(!redaction.hides(name), "{name}");
     }
@@ -94,6 +120,18 @@ fn r126_a_uri_shows_no_password_token_or_code() {
     uri(&redaction, "/cb?ACCESS_TOKEN=planted&access_token=", "/cb?ACCESS_TOKEN=[redacted]&access_token=");
     uri(&redaction, "/a?plantedplantedplantedplanted", "/a?[redacted]");
     uri(&redaction, "/a?flag", "/a?flag");
+    uri(&redaction, "/a?planted1", "/a?[redacted]");
+    uri(
+        &redaction,
+        "/a?authkey=planted&subscription-key=planted&q=1",
+        "/a?authkey=[redacted]&subscription-key=[redacted]&q=1",
+    );
+    let base64 = "planted0planted/planted+plantedPlantedplanted=";
+    uri(
+        &redaction,
+        &format!("/a?q={base64}&to=/docs/pages/of/the/manual/chapter/one/index.html"),
+        "/a?q=[redacted]&to=/docs/pages/of/the/manual/chapter/one/index.html",
+    );
     let token = "planted0planted0planted0planted0planted0";
     uri(&redaction, &format!("/reset/{token}/form?q={token}"), "/reset/[redacted]/form?q=[redacted]");
     uri(&redaction, "/a?q=eyJhbGciOiJub25lIn0.e30.", "/a?q=[redacted]");
@@ -103,8 +141,69 @@ fn r126_a_uri_shows_no_password_token_or_code() {
 }
 
 #[test]
-fn r126_headers_show_no_secret_and_are_bounded() {
+fn r126_headers_that_nobody_has_listed_are_hidden() {
     let redaction = Redaction::new();
+    // A key of 32 hexadecimal digits looks like many an id; only its header tells them apart.
+    let key = b"plantedplantedplantedplantedplan";
+    for name in [
+        "x-auth-key",
+        "ocp-apim-subscription-key",
+        "x-functions-key",
+        "x-auth",
+        "authentication",
+        "x-anything",
+    ] {
+        header(&redaction, name, key, "[redacted]");
+    }
+    for name in [
+        "content-type",
+        "content-length",
+        "user-agent",
+        "host",
+        "date",
+        "cache-control",
+        "etag",
+        "retry-after",
+    ] {
+        header(&redaction, name, b"value", "\"value\"");
+    }
+    let shown = Redaction::new().and_shown_headers(["X-Region"]);
+    header(&shown, "x-region", b"eu", "\"eu\"");
+    header(&shown, "x-other", b"eu", "[redacted]");
+    header(&shown, "accept", b"eu", "\"eu\"");
+}
+
+#[test]
+fn r126_nothing_shows_a_header_whose_name_is_hidden() {
+    let hidden_last = Redaction::new()
+        .and_shown_headers(["Authorization", "x-api-key", "x-region"])
+        .and_names(["X-Region"]);
+    let hidden_first =
+        Redaction::new().and_names(["x_region", "accept"]).and_shown_headers(["x-region", "accept"]);
+    for name in ["authorization", "x-api-key", "x-region"] {
+        header(&hidden_last, name, b"planted", "[redacted]");
+    }
+    for name in ["x-region", "accept"] {
+        header(&hidden_first, name, b"planted", "[redacted]");
+    }
+}
+
+#[test]
+fn r126_headers_show_no_secret_and_are_bounded() {
+    let redaction = Redaction::new().and_shown_headers(["x-other", "x-long"]);
+    header(&redaction, "x-other", b"planted0planted/planted+plantedPlantedplanted=", "[redacted]");
+    header(
+        &redaction,
+        "x-other",
+        b"/planted/planted/planted/planted/planted/planted",
+        "\"/planted/planted/planted/planted/planted/planted\"",
+    );
+    header(
+        &redaction,
+        "accept",
+        b"application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "\"application/vnd.openxmlformats-officedocument.wordprocessingml.document\"",
+    );
     header(&redaction, "accept", b"text/html", "\"text/html\"");
     header(&redaction, "authorization", b"Bearer planted", "[redacted]");
     header(&redaction, "x-forwarded-access-token", b"planted", "[redacted]");

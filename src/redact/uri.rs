@@ -17,10 +17,12 @@ pub struct RedactedUri<'a> {
 }
 
 impl RedactedUri<'_> {
-    /// A parameter without `=` is one without a name: shown only if it is short.
+    /// A parameter without `=` is one without a name: shown only if it is a short word.
     fn write_parameter(&self, f: &mut fmt::Formatter<'_>, parameter: &str) -> fmt::Result {
         let Some((name, value)) = parameter.split_once('=') else {
-            return f.write_str(if parameter.len() < 20 { parameter } else { REDACTED });
+            let of_a_word = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_');
+            let is_word = parameter.len() < 20 && parameter.bytes().all(of_a_word);
+            return f.write_str(if is_word { parameter } else { REDACTED });
         };
         // Whoever escapes the name must not get the value shown.
         let readable: String =

@@ -2,7 +2,8 @@
 //!
 //! 1. Both are `tracing` events at `DEBUG` with the target `portcullis::request_log`: method, URI and headers of the
 //!    request; status, headers and milliseconds of the answer. Where nobody listens, nothing is formatted.
-//! 2. URIs and headers go through a [`Redaction`]; names of your own add to the built-in ones.
+//! 2. URIs and headers go through a [`Redaction`]; names of your own add to the built-in ones. Values
+//!    of headers are shown for harmless names only.
 //! 3. Bodies are not logged, and of an error only that there was one: its text is somebody else's.
 //!
 //! The layer fits on either side: around a server's service, or around a client. Inside a

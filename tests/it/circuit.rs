@@ -17,6 +17,7 @@ use portcullis::{
     circuit::{CircuitBreakerLayer, CircuitBreakerLayerBuilder, CircuitOpen, CircuitState, Verdict},
     clock::ManualClock,
     error::BoxError,
+    outbound::{InjectError, InjectOptions},
 };
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -172,6 +173,28 @@ async fn r124_a_token_that_cannot_be_had_is_not_the_origins_failure() {
         assert!(error.is::<portcullis::outbound::InjectError>());
     }
     assert_eq!(layer.state(&uri(API)), CircuitState::Closed);
+
+    // Nor is a request that the token layer refuses, or that did not wait for its token.
+    let excluding = TokenInjectLayer::new(
+        Idp::new(|_, _| Reply::Never).pipeline().step(step("user")).build().unwrap().provider(),
+    )
+    .allow_origin("https://api.test")
+    .exclude_paths(["/health"])
+    .wait_limit(secs(1))
+    .build()
+    .unwrap();
+    for number in 0..10 {
+        let mut request = get(if number < 5 { "https://api.test/health" } else { API });
+        request.extensions_mut().insert(InjectOptions::new().require());
+        let error = layer.layer(excluding.layer(api.service())).oneshot(request).await.unwrap_err();
+        match error.downcast_ref() {
+            Some(InjectError::NoRule) => assert!(number < 5),
+            Some(InjectError::TookTooLong) => assert!(number >= 5),
+            other => panic!("{other:?}"),
+        }
+        assert!(std::error::Error::source(&*error).unwrap().is::<portcullis::error::NotSent>());
+    }
+    assert_eq!((layer.state(&uri(API)), api.count()), (CircuitState::Closed, 0));
 
     // What goes wrong behind the token layer is.
     let inject =

@@ -1,13 +1,17 @@
 //! Credentials that need no fetching, and several of them on one layer.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
+use futures_util::FutureExt;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request,
     header::{AUTHORIZATION, COOKIE},
 };
 use portcullis::{
-    TokenInjectLayer,
+    maybe_ready::MaybeReady,
     outbound::{AuthOutcome, ExistingHeader, InjectError, TokenInjectLayerBuilder},
     provider::{
         AllOf, ApiKey, Ask, Basic, FirstOf, Lease, StaticBearer, TokenError, TokenErrorKind, TokenProvider,
@@ -99,6 +103,33 @@ async fn r122_what_cannot_stand_in_a_header_is_a_fault() {
     assert_eq!(fields(Basic::new("a:b", "planted").unwrap_err()), ["user"]);
     assert_eq!(fields(Basic::new("a\n", "planted\0").unwrap_err()), ["user", "password"]);
     assert_eq!(fields(Basic::new("a\u{7f}", "").unwrap_err()), ["user"]);
+}
+
+/// What was pasted into the wrong place is not printed either.
+#[tokio::test]
+async fn r126_no_fault_shows_what_may_be_a_secret() {
+    let origin =
+        |text: &str| layer(Stock::new()).allow_origin(text).default_origin(text).build().unwrap_err();
+    let faults = [
+        Basic::new("ada:planted", "x").unwrap_err(),
+        Basic::new("planted\n", "x").unwrap_err(),
+        ApiKey::header("planted/pl+nted=", "x-api-key").unwrap_err(),
+        origin("https://ada:planted@a.test"),
+        origin("https://a.test/?key=planted"),
+        origin("https://a.test/planted"),
+        origin("https://a.test#planted"),
+        origin("http://ada:planted@a.test"),
+        origin("planted"),
+        origin("planted planted"),
+        origin("ada:planted@a.test"),
+    ];
+    for error in faults {
+        assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
+    }
+    // Where it is safe, it is said what is wrong with which.
+    for text in ["https://ada:planted@a.test:8443/x?y", "http://a.test:8443/", "ftp://a.test:8443"] {
+        assert!(origin(text).to_string().contains("://a.test:8443\""), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -325,28 +356,80 @@ async fn r122_a_lease_of_somebody_else_is_not_renewed() {
     assert!(stock.state().rejected.is_empty() && stock.state().rejected_again.is_empty());
 }
 
-// ===== secrets =====
-
+/// Somebody else puts the member's old lease together just while this one is being made of the new one.
 #[tokio::test]
-async fn r126_no_debug_text_of_the_outbound_side_shows_a_secret() {
-    let key = ApiKey::header("x-api-key", "planted-key").unwrap();
-    let basic = Basic::new("ada", "planted-password").unwrap();
-    let bearer = StaticBearer::new("planted-token").unwrap();
-    let value = HeaderValue::from_static("planted-value");
-    let function = provider_fn(COOKIE, move |_: &Ask<'_>| Ok(Some(value.clone())));
-    let slow = provider_async_fn(COOKIE, |_: &Ask<'_>| async { Ok(None) });
-    let first = FirstOf::of(key.clone()).or(basic.clone());
-    let all = AllOf::of(key.clone()).and(bearer.clone());
-    let built = AllOf::of(key.clone()).and(bearer.clone()).build().unwrap();
-    let lease = built.leased().await.unwrap();
-    let builder = TokenInjectLayer::new(built.clone()).allow_origin("https://api.test");
-    let texts = [
-        format!("{key:?} {basic:?} {bearer:?} {function:?} {slow:?} {first:?} {all:?} {built:?} {lease:?}"),
-        format!("{builder:?}"),
-        format!("{:?}", builder.build().unwrap()),
-        format!("{:?}", Ask::new(&http::Extensions::new())),
-    ];
-    for text in texts {
-        assert!(!text.contains("planted") && !text.contains("cGxhbnRlZC1w"), "{text}");
+async fn r122_a_joint_lease_that_replaces_another_is_newer_whoever_was_first() {
+    let composites: [fn(Slow) -> Arc<dyn TokenProvider>; 2] =
+        [|slow| Arc::new(FirstOf::of(slow)), |slow| Arc::new(AllOf::of(slow).build().unwrap())];
+    for composite in composites {
+        let slow = Slow { stock: Stock::new(), meanwhile: Arc::default() };
+        let composite = composite(slow.clone());
+        let extensions = http::Extensions::new();
+        let old = slow.stock.state().current.clone();
+        slow.stock.renew();
+        let new = slow.stock.state().current.clone();
+        let sent: Arc<Mutex<Option<Arc<Lease>>>> = Arc::default();
+        *slow.meanwhile.lock().unwrap() = Some(Box::new({
+            let (composite, stock, sent) = (Arc::clone(&composite), slow.stock.clone(), Arc::clone(&sent));
+            move || {
+                stock.state().current = old;
+                let late = composite.lease(&Ask::new(&http::Extensions::new())).wait().now_or_never();
+                *sent.lock().unwrap() = Some(late.unwrap().unwrap());
+                stock.state().current = new;
+            }
+        }));
+        composite.lease(&Ask::new(&extensions)).wait().await.unwrap();
+        let rejected = sent.lock().unwrap().take().expect("it was put together meanwhile");
+        assert_eq!(rejected.value(), "Bearer t-1");
+        let newer = composite.newer_than(&rejected).wait().await.unwrap().expect("there is a newer one");
+        assert_eq!(newer.value(), "Bearer t-2");
+        assert!(newer.generation() > rejected.generation(), "{newer:?} {rejected:?}");
+        // It is put together once.
+        let again = composite.lease(&Ask::new(&extensions)).wait().await.unwrap();
+        assert!(Arc::ptr_eq(&again, &newer));
+    }
+}
+
+/// Of two that put the same lease together at the same time, both get one.
+#[tokio::test]
+async fn r122_a_joint_lease_of_the_same_leases_is_made_once() {
+    let slow = Slow { stock: Stock::new(), meanwhile: Arc::default() };
+    let composite = Arc::new(FirstOf::of(slow.clone()));
+    let lease = |composite: &FirstOf| {
+        composite.lease(&Ask::new(&http::Extensions::new())).wait().now_or_never().unwrap().unwrap()
+    };
+    let other: Arc<Mutex<Option<Arc<Lease>>>> = Arc::default();
+    *slow.meanwhile.lock().unwrap() = Some(Box::new({
+        let (composite, other) = (Arc::clone(&composite), Arc::clone(&other));
+        move || *other.lock().unwrap() = Some(lease(&composite))
+    }));
+    let one = lease(&composite);
+    assert!(Arc::ptr_eq(&one, &other.lock().unwrap().take().expect("it was put together meanwhile")));
+}
+
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// Does something once when a composite asks for its header, which it does while it puts a lease together.
+#[derive(Clone)]
+struct Slow {
+    stock: Stock,
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
+}
+
+impl TokenProvider for Slow {
+    fn header(&self) -> &HeaderName {
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
+        self.stock.header()
+    }
+
+    fn lease(&self, ask: &Ask<'_>) -> MaybeReady<Result<Arc<Lease>, TokenError>> {
+        self.stock.lease(ask)
+    }
+
+    fn newer_than(&self, rejected: &Arc<Lease>) -> MaybeReady<Result<Option<Arc<Lease>>, TokenError>> {
+        self.stock.newer_than(rejected)
     }
 }

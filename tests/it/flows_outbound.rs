@@ -85,46 +85,53 @@ impl Flow {
 #[tokio::test]
 async fn r109_app_to_user() {
     let idp = Idp::new(|call, number| match call.name() {
-        "app" if json_of(call)["client_secret"] == "your-app-secret" => in_body(format!("app-{number}")),
-        "user" if carries(call, "x-app-token", "app-") && json_of(call)["password"] == "password123" => {
-            in_body(format!("user-{number}"))
+        "app" if json_of(call)["client_secret"] == "planted-app-secret" => {
+            in_body(format!("planted-app-{number}"))
+        }
+        "user"
+            if carries(call, "x-app-token", "planted-app-")
+                && json_of(call)["password"] == "planted-password" =>
+        {
+            in_body(format!("planted-user-{number}"))
         }
         _ => status(401, r#"{"error":"invalid_client"}"#),
     });
     let mut flow = Flow::new(idp, |pipeline, url| {
         let client = json!({
-            "grant_type": "client_credentials", "client_id": "your-app-id", "client_secret": "your-app-secret",
+            "grant_type": "client_credentials", "client_id": "your-app-id", "client_secret": "planted-app-secret",
         });
-        let login = json!({ "username": "user@example.com", "password": "password123" });
+        let login = json!({ "username": "user@example.com", "password": "planted-password" });
         let app = BodyTokenFetcher::post("app", format!("{url}/v1/app")).json(client).ttl(HOUR);
         let user = BodyTokenFetcher::post("user", format!("{url}/v1/user")).json(login);
         pipeline.step(app).step(user.header_from("X-App-Token", "app").ttl(30 * MINUTE)).refresh_from("user")
     })
     .await;
     for (wait, header, calls) in [
-        (Duration::ZERO, "Bearer user-1", &["app", "user"][..]),
-        (Duration::ZERO, "Bearer user-1", &[]),
-        (10 * MINUTE, "Bearer user-1", &[]),
-        (20 * MINUTE, "Bearer user-2", &["user"]),
-        (30 * MINUTE, "Bearer user-3", &["app", "user"]),
+        (Duration::ZERO, "Bearer planted-user-1", &["app", "user"][..]),
+        (Duration::ZERO, "Bearer planted-user-1", &[]),
+        (10 * MINUTE, "Bearer planted-user-1", &[]),
+        (20 * MINUTE, "Bearer planted-user-2", &["user"]),
+        (30 * MINUTE, "Bearer planted-user-3", &["app", "user"]),
     ] {
         let found = flow.after(wait).await;
         flow.expect(&found, header, calls);
     }
     let rejected = flow.provider.leased().await.unwrap();
     let newer = flow.provider.newer_than(&rejected).wait().await.unwrap().unwrap();
-    flow.expect(newer.value().to_str().unwrap(), "Bearer user-4", &["user"]);
-    assert_eq!(flow.idp.calls()[1].headers["x-app-token"], "app-1");
+    flow.expect(newer.value().to_str().unwrap(), "Bearer planted-user-4", &["user"]);
+    assert_eq!(flow.idp.calls()[1].headers["x-app-token"], "planted-app-1");
 }
 
 #[tokio::test]
 async fn r109_device_to_app_to_user() {
     let idp = Idp::new(|call, number| match call.name() {
         "device" if call.headers["x-device-id"] == "unique-device-id" => {
-            in_header("X-Device-Token", format!("device-{number}"))
+            in_header("X-Device-Token", format!("planted-device-{number}"))
         }
-        "app" if carries(call, "x-device-token", "device-") => in_body(format!("app-{number}")),
-        "user" if carries(call, "x-app-token", "app-") => in_body(format!("user-{number}")),
+        "app" if carries(call, "x-device-token", "planted-device-") => {
+            in_body(format!("planted-app-{number}"))
+        }
+        "user" if carries(call, "x-app-token", "planted-app-") => in_body(format!("planted-user-{number}")),
         _ => status(401, ""),
     });
     let mut flow = Flow::new(idp, |pipeline, url| {
@@ -134,22 +141,22 @@ async fn r109_device_to_app_to_user() {
             .token_type("Device")
             .ttl(30 * DAY);
         let app = BodyTokenFetcher::post("app", format!("{url}/v1/app"))
-            .json(json!({ "client_id": "app-id", "client_secret": "app-secret" }))
+            .json(json!({ "client_id": "app-id", "client_secret": "planted-secret" }))
             .header_from("X-Device-Token", "device")
             .ttl(HOUR);
         let user = BodyTokenFetcher::post("user", format!("{url}/v1/user"))
-            .json(json!({ "username": "user@example.com", "password": "password123" }))
+            .json(json!({ "username": "user@example.com", "password": "planted-password" }))
             .header_from("X-App-Token", "app")
             .ttl(15 * MINUTE);
         pipeline.step(device).step(app).step(user)
     })
     .await;
     for (wait, header, calls) in [
-        (Duration::ZERO, "Bearer user-1", &["device", "app", "user"][..]),
-        (Duration::ZERO, "Bearer user-1", &[]),
-        (16 * MINUTE, "Bearer user-2", &["user"]),
-        (45 * MINUTE, "Bearer user-3", &["app", "user"]),
-        (30 * DAY, "Bearer user-4", &["device", "app", "user"]),
+        (Duration::ZERO, "Bearer planted-user-1", &["device", "app", "user"][..]),
+        (Duration::ZERO, "Bearer planted-user-1", &[]),
+        (16 * MINUTE, "Bearer planted-user-2", &["user"]),
+        (45 * MINUTE, "Bearer planted-user-3", &["app", "user"]),
+        (30 * DAY, "Bearer planted-user-4", &["device", "app", "user"]),
     ] {
         let found = flow.after(wait).await;
         flow.expect(&found, header, calls);
@@ -159,20 +166,20 @@ async fn r109_device_to_app_to_user() {
 #[tokio::test]
 async fn r109_session_to_api_key_to_access_token() {
     let idp = Idp::new(|call, number| match call.name() {
-        "login" if call.body == "username=user&password=pass" => {
-            in_header("X-Session-Token", format!("Session session-{number}"))
+        "login" if call.body == "username=user&password=planted" => {
+            in_header("X-Session-Token", format!("Session planted-session-{number}"))
         }
-        "generate" if carries(call, "x-session-token", "session-") && call.body.is_empty() => {
-            in_header("X-API-Key", format!("key-{number}"))
+        "generate" if carries(call, "x-session-token", "planted-session-") && call.body.is_empty() => {
+            in_header("X-API-Key", format!("planted-key-{number}"))
         }
-        "token" if carries(call, "x-api-key", "key-") && json_of(call)["grant_type"] == "api_key" => {
-            in_body(format!("access-{number}"))
+        "token" if carries(call, "x-api-key", "planted-key-") && json_of(call)["grant_type"] == "api_key" => {
+            in_body(format!("planted-access-{number}"))
         }
         _ => status(401, ""),
     });
     let mut flow = Flow::new(idp, |pipeline, url| {
         let session = HeaderTokenFetcher::post("session", format!("{url}/v1/login"), "X-Session-Token")
-            .form([("username", "user"), ("password", "pass")])
+            .form([("username", "user"), ("password", "planted")])
             .ttl(DAY);
         let key = HeaderTokenFetcher::post("api_key", format!("{url}/v1/apikey/generate"), "X-API-Key")
             .header_from("X-Session-Token", "session")
@@ -186,11 +193,11 @@ async fn r109_session_to_api_key_to_access_token() {
     })
     .await;
     for (wait, header, calls) in [
-        (Duration::ZERO, "Bearer access-1", &["login", "generate", "token"][..]),
-        (Duration::ZERO, "Bearer access-1", &[]),
-        (31 * MINUTE, "Bearer access-2", &["token"]),
-        (12 * HOUR, "Bearer access-3", &["generate", "token"]),
-        (12 * HOUR, "Bearer access-4", &["login", "generate", "token"]),
+        (Duration::ZERO, "Bearer planted-access-1", &["login", "generate", "token"][..]),
+        (Duration::ZERO, "Bearer planted-access-1", &[]),
+        (31 * MINUTE, "Bearer planted-access-2", &["token"]),
+        (12 * HOUR, "Bearer planted-access-3", &["generate", "token"]),
+        (12 * HOUR, "Bearer planted-access-4", &["login", "generate", "token"]),
     ] {
         let found = flow.after(wait).await;
         flow.expect(&found, header, calls);
@@ -201,15 +208,15 @@ async fn r109_session_to_api_key_to_access_token() {
 async fn r109_a_token_in_the_header_and_more_in_the_body() {
     let idp = Idp::new(|call, number| match call.name() {
         "register" if call.headers["x-device-id"] == "device-123" => {
-            in_header("X-Device-Token", format!("device-{number}"))
+            in_header("X-Device-Token", format!("planted-device-{number}"))
         }
-        "token" if carries(call, "x-device-token", "device-") => {
+        "token" if carries(call, "x-device-token", "planted-device-") => {
             let body = json_of(call);
             let expected = json!({
-                "username": "user", "password": "pass", "device_validated": true,
+                "username": "user", "password": "planted", "device_validated": true,
                 "device": call.headers["x-device-token"].to_str().unwrap(),
             });
-            if body == expected { in_body(format!("access-{number}")) } else { status(400, "") }
+            if body == expected { in_body(format!("planted-access-{number}")) } else { status(400, "") }
         }
         _ => status(401, ""),
     });
@@ -218,7 +225,7 @@ async fn r109_a_token_in_the_header_and_more_in_the_body() {
             .header("X-Device-ID", "device-123")
             .ttl(30 * DAY);
         let access = BodyTokenFetcher::post("access", format!("{url}/token"))
-            .json(json!({ "username": "user", "password": "pass" }))
+            .json(json!({ "username": "user", "password": "planted" }))
             .header_from("X-Device-Token", "device")
             .body_from("device", "device")
             .body_with("device_validated", |_| Ok(true))
@@ -227,10 +234,10 @@ async fn r109_a_token_in_the_header_and_more_in_the_body() {
     })
     .await;
     for (wait, header, calls) in [
-        (Duration::ZERO, "Bearer access-1", &["register", "token"][..]),
-        (Duration::ZERO, "Bearer access-1", &[]),
-        (30 * MINUTE, "Bearer access-2", &["token"]),
-        (30 * DAY, "Bearer access-3", &["register", "token"]),
+        (Duration::ZERO, "Bearer planted-access-1", &["register", "token"][..]),
+        (Duration::ZERO, "Bearer planted-access-1", &[]),
+        (30 * MINUTE, "Bearer planted-access-2", &["token"]),
+        (30 * DAY, "Bearer planted-access-3", &["register", "token"]),
     ] {
         let found = flow.after(wait).await;
         flow.expect(&found, header, calls);

@@ -61,13 +61,13 @@ fn granting(answer: &'static str) -> Idp {
     Idp::new(move |_, number| Reply::Json(answer.replace('#', &number.to_string())))
 }
 
-const ANSWER: &str = r#"{"access_token":"a#","token_type":"bearer","expires_in":3600}"#;
+const ANSWER: &str = r#"{"access_token":"planted-a#","token_type":"bearer","expires_in":3600}"#;
 
 #[tokio::test]
 async fn r114_client_credentials_with_the_secret_in_header_or_body() {
     let idp = granting(ANSWER);
     let url = format!("{}/token", idp.serve().await);
-    let (id, secret) = ("my:app", "s3cr+t/ =&%\u{e9}");
+    let (id, secret) = ("my:app", "planted+t/ =&%\u{e9}");
     for client in [ClientAuth::basic(id, secret), ClientAuth::body(id, secret)] {
         let token = ClientCredentials::new("app", &url, client).fetch(&fetch()).await.unwrap();
         assert_eq!((token.token_type(), token.lifetime()), (Some("bearer"), Some(secs(3600))));
@@ -88,7 +88,7 @@ async fn r114_client_credentials_with_the_secret_in_header_or_body() {
 async fn r114_scope_and_further_parameters_are_sent_if_they_are_set() {
     let idp = granting(ANSWER);
     let url = idp.serve().await;
-    let app = ClientCredentials::new("app", &url, ClientAuth::basic("id", "secret"))
+    let app = ClientCredentials::new("app", &url, ClientAuth::basic("id", "planted-secret"))
         .scope("orders:read orders:write")
         .field("audience", "https://api.example.com")
         .field("resource", "urn:a")
@@ -111,14 +111,14 @@ async fn r114_scope_and_further_parameters_are_sent_if_they_are_set() {
 
 #[tokio::test]
 async fn r114_the_password_grant_sends_user_and_password_and_the_client() {
-    let idp = granting(r#"{"access_token":"a#","refresh_token":"r#","scope":"mail"}"#);
+    let idp = granting(r#"{"access_token":"planted-a#","refresh_token":"planted-r#","scope":"mail"}"#);
     let url = idp.serve().await;
     for (client_auth, more) in [
-        (ClientAuth::basic("id", "secret"), 0),
-        (ClientAuth::body("id", "secret"), 2),
+        (ClientAuth::basic("id", "planted-secret"), 0),
+        (ClientAuth::body("id", "planted-secret"), 2),
         (ClientAuth::public("id"), 1),
     ] {
-        let user = PasswordGrant::new("user", &url, client_auth, "ada", "pass & word").scope("mail");
+        let user = PasswordGrant::new("user", &url, client_auth, "ada", "planted & word").scope("mail");
         let token = user.fetch(&fetch()).await.unwrap();
         assert_eq!(token.scope(), Some("mail"));
         assert!(token.refresh().is_some());
@@ -126,9 +126,12 @@ async fn r114_the_password_grant_sends_user_and_password_and_the_client() {
         let call = calls.last().unwrap();
         let form = form(call);
         assert_eq!(form.len(), 4 + more);
-        for (name, value) in
-            [("grant_type", "password"), ("username", "ada"), ("password", "pass & word"), ("scope", "mail")]
-        {
+        for (name, value) in [
+            ("grant_type", "password"),
+            ("username", "ada"),
+            ("password", "planted & word"),
+            ("scope", "mail"),
+        ] {
             assert_eq!(form[name], value);
         }
         assert_eq!(client(call).0, "id");
@@ -138,28 +141,35 @@ async fn r114_the_password_grant_sends_user_and_password_and_the_client() {
 #[tokio::test]
 async fn r114_a_refresh_token_is_redeemed_by_the_step_that_got_it() {
     let idp = Idp::new(|call, number| {
-        let refresh = if call.body.contains("keep") { "" } else { r#","refresh_token":"r#""# };
-        Reply::Json(format!(r#"{{"access_token":"a#"{refresh}}}"#).replace('#', &number.to_string()))
+        let refresh = if call.body.contains("keep") { "" } else { r#","refresh_token":"planted-r#""# };
+        Reply::Json(format!(r#"{{"access_token":"planted-a#"{refresh}}}"#).replace('#', &number.to_string()))
     });
     let url = idp.serve().await;
-    let user = PasswordGrant::new("user", &url, ClientAuth::basic("id", "secret"), "ada", "password")
-        .scope("mail")
-        .field("audience", "api");
-    let token = user.refresh(&fetch(), &Secret::new("old & new")).await.unwrap().expect("it can");
-    assert_eq!((token.value().expose(), token.refresh().unwrap().expose()), ("a1", "r1"));
+    let user = PasswordGrant::new(
+        "user",
+        &url,
+        ClientAuth::basic("id", "planted-secret"),
+        "ada",
+        "planted-password",
+    )
+    .scope("mail")
+    .field("audience", "api");
+    let token = user.refresh(&fetch(), &Secret::new("planted & new")).await.unwrap().expect("it can");
+    assert_eq!((token.value().expose(), token.refresh().unwrap().expose()), ("planted-a1", "planted-r1"));
     let call = &idp.calls()[0];
     assert_eq!(
         form(call),
-        pairs(&[("grant_type", "refresh_token"), ("refresh_token", "old & new"), ("audience", "api")]),
+        pairs(&[("grant_type", "refresh_token"), ("refresh_token", "planted & new"), ("audience", "api")]),
         "no password, no scope"
     );
-    assert_eq!(client(call), ("id".to_owned(), "secret".to_owned(), "basic"), "the same client");
-    let in_body = PasswordGrant::new("user", &url, ClientAuth::body("id", "secret"), "ada", "password");
+    assert_eq!(client(call), ("id".to_owned(), "planted-secret".to_owned(), "basic"), "the same client");
+    let in_body =
+        PasswordGrant::new("user", &url, ClientAuth::body("id", "planted-secret"), "ada", "planted-password");
     in_body.refresh(&fetch(), &Secret::new("r")).await.unwrap().expect("it can");
-    assert_eq!(client(&idp.calls()[1]), ("id".to_owned(), "secret".to_owned(), "body"));
+    assert_eq!(client(&idp.calls()[1]), ("id".to_owned(), "planted-secret".to_owned(), "body"));
     // An answer without a new one keeps the old one.
     let kept = user.refresh(&fetch(), &Secret::new("keep")).await.unwrap().unwrap();
-    assert_eq!((kept.value().expose(), kept.refresh().unwrap().expose()), ("a3", "keep"));
+    assert_eq!((kept.value().expose(), kept.refresh().unwrap().expose()), ("planted-a3", "keep"));
     // A fetcher that is no grant does not know how.
     let plain = BodyTokenFetcher::post("plain", &url);
     assert!(plain.refresh(&fetch(), &Secret::new("r")).await.unwrap().is_none());
@@ -172,28 +182,30 @@ async fn r114_the_refresh_token_grant_goes_on_with_the_newest_one() {
         let presented = form(call)["refresh_token"].clone();
         match number {
             // Rotated, kept, rotated, refused, and then asked again.
-            1 | 3 => Reply::Json(format!(r#"{{"access_token":"a{number}","refresh_token":"r{number}"}}"#)),
+            1 | 3 => Reply::Json(format!(
+                r#"{{"access_token":"planted-a{number}","refresh_token":"planted-r{number}"}}"#
+            )),
             4 => status(400, r#"{"error":"invalid_grant"}"#),
             _ => Reply::Json(format!(r#"{{"access_token":"{presented}-{number}"}}"#)),
         }
     });
     let url = idp.serve().await;
-    let client = ClientAuth::body("id", "secret");
-    let step = RefreshTokenGrant::new("user", &url, client, "first").scope("mail");
-    for expected in ["a1", "r1-2", "a3"] {
+    let client = ClientAuth::body("id", "planted-secret");
+    let step = RefreshTokenGrant::new("user", &url, client, "planted-first").scope("mail");
+    for expected in ["planted-a1", "planted-r1-2", "planted-a3"] {
         let token = step.fetch(&fetch()).await.unwrap();
         assert_eq!(token.value().expose(), expected);
     }
     let error = step.fetch(&fetch()).await.unwrap_err();
     assert_eq!((error.code(), error.is_terminal()), (Some(OAuthErrorCode::InvalidGrant), true));
     // A clone knows the newest, too.
-    assert_eq!(step.clone().fetch(&fetch()).await.unwrap().refresh().unwrap().expose(), "r3");
+    assert_eq!(step.clone().fetch(&fetch()).await.unwrap().refresh().unwrap().expose(), "planted-r3");
     let presented: Vec<_> = idp.calls().iter().map(|call| form(call)["refresh_token"].clone()).collect();
-    assert_eq!(presented, ["first", "r1", "r1", "r3", "r3"]);
+    assert_eq!(presented, ["planted-first", "planted-r1", "planted-r1", "planted-r3", "planted-r3"]);
     assert_eq!(form(&idp.calls()[0])["scope"], "mail");
     // What is redeemed for a caller is the newest one from then on.
-    step.refresh(&fetch(), &Secret::new("handed")).await.unwrap().unwrap();
-    assert_eq!(step.fetch(&fetch()).await.unwrap().value().expose(), "handed-7");
+    step.refresh(&fetch(), &Secret::new("planted-handed")).await.unwrap().unwrap();
+    assert_eq!(step.fetch(&fetch()).await.unwrap().value().expose(), "planted-handed-7");
 }
 
 #[tokio::test]
@@ -237,22 +249,22 @@ async fn r114_refusals_are_typed_and_say_nothing_that_was_sent_or_answered() {
 
 #[tokio::test]
 async fn r114_a_grant_is_a_step_like_any_other() {
-    let app = granting(r#"{"access_token":"app#","expires_in":3600}"#);
-    let user = granting(r#"{"access_token":"user#","token_type":"bearer","expires_in":600}"#);
-    let client = || ClientAuth::basic("id", "secret");
+    let app = granting(r#"{"access_token":"planted-app#","expires_in":3600}"#);
+    let user = granting(r#"{"access_token":"planted-user#","token_type":"bearer","expires_in":600}"#);
+    let client = || ClientAuth::basic("id", "planted-secret");
     let app_step = ClientCredentials::new("app", app.serve().await, client());
-    let user_step = PasswordGrant::new("user", user.serve().await, client(), "ada", "password")
+    let user_step = PasswordGrant::new("user", user.serve().await, client(), "ada", "planted-password")
         .header_from("x-app-token", "app")
         .body_from("assertion", "app");
     let provider = pipeline().step(app_step).step(user_step).build().unwrap().provider();
     let lease = provider.leased().await.unwrap();
-    assert_eq!(lease.value(), "Bearer user1");
+    assert_eq!(lease.value(), "Bearer planted-user1");
     let newer = provider.newer_than(&lease).wait().await.unwrap().unwrap();
-    assert_eq!(newer.value(), "Bearer user2");
+    assert_eq!(newer.value(), "Bearer planted-user2");
     assert_eq!((app.calls().len(), user.calls().len()), (1, 2));
     for call in user.calls() {
-        assert_eq!(call.headers["x-app-token"], "app1");
-        assert_eq!(form(&call)["assertion"], "app1");
+        assert_eq!(call.headers["x-app-token"], "planted-app1");
+        assert_eq!(form(&call)["assertion"], "planted-app1");
         assert_eq!(client_of(&call), "id");
     }
 }
@@ -298,7 +310,7 @@ async fn r114_redirects_of_a_token_endpoint_are_not_followed() {
         let response = Response::builder().status(307).header("location", &elsewhere);
         Reply::Full(response.body(bytes::Bytes::new()).unwrap())
     });
-    let step = ClientCredentials::new("app", idp.serve().await, ClientAuth::body("id", "secret"));
+    let step = ClientCredentials::new("app", idp.serve().await, ClientAuth::body("id", "planted-secret"));
     let error = step.fetch(&fetch()).await.unwrap_err();
     assert_eq!((error.kind(), error.status().unwrap().as_u16()), (TokenErrorKind::Refused, 307));
     assert_eq!((idp.calls().len(), thief.calls().len()), (1, 0));

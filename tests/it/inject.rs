@@ -188,6 +188,56 @@ async fn r121_only_allowed_origins_get_the_token() {
     assert!(open.allow_origin("http://127.0.0.1:1").build().is_ok());
 }
 
+/// Whoever made the value, and whether it is sent for the first or for the second time.
+#[tokio::test(start_paused = true)]
+async fn sec_k04_the_header_is_marked_sensitive() {
+    use http::HeaderValue;
+    use portcullis::provider::{
+        AllOf, ApiKey, Ask, Basic, FirstOf, StaticBearer, provider_async_fn, provider_fn,
+    };
+
+    let key = || ApiKey::header("x-key", "planted").unwrap();
+    let bearer = || StaticBearer::new("planted").unwrap();
+    let plain = || Ok(Some(HeaderValue::from_static("planted")));
+    let pipeline = |header: &str| {
+        Idp::counting().pipeline().step(step("user")).header(header).build().unwrap().provider()
+    };
+    let providers: [(Arc<dyn TokenProvider>, usize); 10] = [
+        (Arc::new(pipeline("authorization")), 2),
+        (Arc::new(pipeline("x-user-token")), 2),
+        (Arc::new(pipeline("cookie")), 2),
+        (Arc::new(key()), 1),
+        (Arc::new(Basic::new("ada", "planted").unwrap()), 1),
+        (Arc::new(bearer()), 1),
+        (Arc::new(provider_fn("x-fn".parse().unwrap(), move |_: &Ask<'_>| plain())), 1),
+        (Arc::new(provider_async_fn("x-fn".parse().unwrap(), move |_: &Ask<'_>| async move { plain() })), 1),
+        (Arc::new(FirstOf::of(pipeline("x-first")).or(key())), 2),
+        (Arc::new(AllOf::of(key()).and(pipeline("x-user-token")).build().unwrap()), 2),
+    ];
+    for (provider, sendings) in providers {
+        let headers = provider.headers().to_vec();
+        let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
+        let log = Arc::clone(&seen);
+        let inner = service_fn(move |request: Request<Body>| {
+            log.lock().unwrap().push(request.headers().clone());
+            let refused = Response::builder().status(401).body(Body::default()).unwrap();
+            std::future::ready(Ok::<_, Infallible>(refused))
+        });
+        let layer = TokenInjectLayer::new(provider).allow_origin(API).build().unwrap();
+        layer.layer(inner).oneshot(get("https://api.test/")).await.unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.len(), sendings, "{headers:?}");
+        for sent in &*seen {
+            let sensitive = sent.values().filter(|value| value.is_sensitive()).count();
+            assert_eq!(
+                (sensitive, sent.len()),
+                (sent.len(), if headers.len() == 2 && sent.len() == 2 { 2 } else { 1 })
+            );
+            assert!(sent.keys().all(|name| headers.contains(name)));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn sec_k06_without_a_token_the_request_is_not_sent() {
     let (idp, api) = (Idp::new(|_, _| status(500, "")), Api::default());
@@ -451,6 +501,26 @@ async fn r117_if_no_newer_token_can_be_had_the_401_is_the_answer() {
     assert_eq!(send(layer(provider.clone()), &api, get("https://api.test/")).await.unwrap(), 401);
     assert_eq!(send(layer(provider), &api, get("https://api.test/")).await.unwrap(), 200);
     assert_eq!(api.seen(), ["Bearer user-1", "Bearer user-3"], "a rejected token is not sent again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sec_k05_fifty_parallel_401s_cause_one_fetch() {
+    let idp = Idp::new(|call, number| {
+        Reply::After(Duration::from_millis(100), token(&format!("{}-{number}", call.name())))
+    });
+    let api = Api::default();
+    let provider = two_steps(&idp);
+    send(layer(provider.clone()), &api, get("https://api.test/")).await.unwrap();
+    api.refuse("user-1");
+    let requests =
+        (0..50).map(|_| send(layer(provider.clone()), &api, get("https://api.test/"))).collect::<Vec<_>>();
+    for status in futures_util::future::join_all(requests).await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    assert_eq!(idp.names(), ["app", "user", "user"]);
+    let seen = api.seen();
+    let with = |token: &str| seen.iter().filter(|value| *value == token).count();
+    assert_eq!((with("Bearer user-1"), with("Bearer user-2")), (51, 50));
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,11 +22,15 @@ use portcullis::{
     BodyTokenFetcher, TokenInjectLayer, TokenPipeline,
     http_client::HttpClient,
     maybe_ready::MaybeReady,
-    outbound::{AuthOutcome, InjectError},
+    outbound::{AuthOutcome, InjectError, InjectOptions},
     provider::{Ask, Lease, TokenError, TokenErrorKind, TokenProvider},
 };
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt};
+use tower_http::follow_redirect::{
+    FollowRedirectLayer,
+    policy::{FilterCredentials, Limited, PolicyExt, SameOrigin},
+};
 
 use crate::{idp::Leased, stock::Stock};
 
@@ -182,6 +186,77 @@ async fn sec_k04_other_hosts_ports_and_schemes_get_no_token() {
         (vec!["/ -".into()], vec!["/ -".into()])
     );
     assert!(stock.state().repeatable.is_empty(), "no token is asked for either");
+}
+
+// ===== tower-http's own layer =====
+
+/// Around the token layer, where it belongs: each hop is judged by its own origin.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_k04_with_tower_https_redirects_around_the_layer_the_token_stays() {
+    for status in [301, 302, 303, 307, 308] {
+        for header in ["authorization", "x-user-token", "cookie"] {
+            let (api, at) = Server::start().await;
+            let (evil, elsewhere) = Server::start().await;
+            api.redirect("/away", status, format!("{elsewhere}/trap"));
+            evil.redirect("/trap", status, format!("{at}/back"));
+            let stock = Stock::named(header.parse().unwrap(), "planted");
+            let client = FollowRedirectLayer::new().layer(layer(stock.clone(), &at).layer(http()));
+            let mut request = get(&at, "/away");
+            request.extensions_mut().insert(InjectOptions::new().require());
+            assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
+            assert_eq!(api.seen(header), ["/away Bearer planted-1", "/back Bearer planted-1"]);
+            assert_eq!(evil.seen(header), ["/trap -"]);
+            assert!(!format!("{:?}", evil.seen.lock().unwrap()).contains("planted"));
+        }
+    }
+}
+
+/// It drops all extensions on the way to another origin. Options that are to hold there must be let through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_k04_options_hold_across_tower_https_redirects_if_they_are_let_through() {
+    let options = FilterCredentials::new().allow_extension::<InjectOptions>();
+    let follow = FollowRedirectLayer::with_policy(Limited::new(5).and::<_, (), ()>(options));
+
+    // What must not go out without a token does not.
+    let (api, at) = Server::start().await;
+    let (evil, elsewhere) = Server::start().await;
+    api.redirect("/away", 307, format!("{elsewhere}/trap"));
+    let client = follow.layer(layer(Stock::new(), &at).layer(http()));
+    let mut request = get(&at, "/away");
+    request.extensions_mut().insert(InjectOptions::new().require());
+    assert!(matches!(client.clone().oneshot(request).await, Err(InjectError::NoRule)));
+    assert_eq!((api.seen.lock().unwrap().len(), evil.seen.lock().unwrap().len()), (1, 0));
+
+    // What must go out without one does, also where an answer of somebody else leads to the API.
+    evil.redirect("/start", 307, format!("{at}/in"));
+    let mut request = get(&elsewhere, "/start");
+    request.extensions_mut().insert(InjectOptions::new().skip());
+    assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
+    assert_eq!(api.seen("authorization"), ["/away Bearer t-1", "/in -"]);
+}
+
+/// Inside of the token layer, the token of a header of one's own is safe only with redirects that stay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sec_k04_with_tower_https_redirects_inside_of_the_layer_the_token_stays() {
+    let (api, at) = Server::start().await;
+    let (evil, elsewhere) = Server::start().await;
+    api.redirect("/away", 307, format!("{elsewhere}/trap"));
+    // `Authorization` and `Cookie` are taken off by its standard policy.
+    for header in ["authorization", "cookie"] {
+        let stock = Stock::named(header.parse().unwrap(), "planted");
+        let client = layer(stock, &at).layer(FollowRedirectLayer::new().layer(http()));
+        assert_eq!(client.oneshot(get(&at, "/away")).await.unwrap().status(), 200);
+        assert_eq!(evil.seen(header).pop().unwrap(), "/trap -");
+    }
+    // Others are not, so whoever follows redirects there must stay at the origin.
+    let stays = FollowRedirectLayer::with_policy(Limited::new(5).and::<_, (), ()>(SameOrigin::new()));
+    let stock = Stock::named("x-user-token".parse().unwrap(), "planted");
+    let client = layer(stock, &at).layer(stays.layer(http()));
+    let mut request = get(&at, "/away");
+    request.extensions_mut().insert(InjectOptions::new().require());
+    assert_eq!(client.oneshot(request).await.unwrap().status(), 307);
+    assert_eq!(evil.seen.lock().unwrap().len(), 2);
+    assert!(!format!("{:?}", evil.seen.lock().unwrap()).contains("planted"));
 }
 
 /// What a token endpoint is sent must not be sent elsewhere, whatever it answers.

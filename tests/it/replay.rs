@@ -32,6 +32,7 @@ use portcullis::{
     outbound::{AuthOutcome, Cloned, Rebox, Replay, Tee},
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
@@ -245,35 +246,101 @@ async fn r117_a_body_past_the_limit_arrives_whole_and_once() {
     assert_eq!(api.received()[1].body.len(), 62_000);
 }
 
-/// The server answers before it has read ten megabytes, and will not read them.
+/// Answers a request with the first token as soon as it has its head, reads nothing more of it and leaves the
+/// connection open; reads any other request to its end.
+struct EarlyServer {
+    origin: String,
+    /// Token and bytes of the body, one for each request.
+    requests: Arc<Mutex<Vec<(String, usize)>>>,
+}
+
+impl EarlyServer {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<(String, usize)>>> = Arc::default();
+        let log = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Self::serve(stream, Arc::clone(&log)));
+            }
+        });
+        Self { origin, requests }
+    }
+
+    async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<(String, usize)>>>) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        let value = |name: &str| {
+            let line = head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            line.map(str::to_owned)
+        };
+        let token = value("authorization").unwrap_or_default();
+        if token == "bearer t-1" {
+            log.lock().unwrap().push((token.clone(), 0));
+            stream.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\ntoo bad").await.unwrap();
+            // Open until the runtime of the test ends, and never read.
+            std::future::pending::<()>().await;
+        }
+        let length = value("content-length").map(|length| length.parse::<usize>().unwrap());
+        let (mut read, mut end, mut buffer) = (0, Vec::new(), vec![0; 64 * 1024]);
+        while length.map_or(!end.ends_with(b"x-end: z\r\n\r\n"), |length| read < length) {
+            let count = stream.read(&mut buffer).await.unwrap();
+            assert_ne!(count, 0, "the whole body");
+            read += count;
+            end.extend_from_slice(&buffer[..count]);
+            end.drain(..end.len().saturating_sub(64));
+        }
+        log.lock().unwrap().push((token, read));
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await.unwrap();
+        std::future::pending::<()>().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r205_an_early_401_to_a_large_upload_is_the_answer_and_the_next_call_is_fine() {
-    const MEGABYTES: usize = 10;
+    const BYTES: usize = 10 * 1024 * 1024;
 
-    let declared = || Full::from(vec![b'x'; MEGABYTES * 1024 * 1024]).boxed_unsync();
-    let unknown = || streamed(MEGABYTES * 16, 64 * 1024);
+    let declared = || Full::from(vec![b'x'; BYTES]).boxed_unsync();
+    let unknown = || streamed(BYTES / (64 * 1024), 64 * 1024);
     for (name, body) in [("declared", &declared as &dyn Fn() -> Boxed), ("unknown", &unknown)] {
-        let (api, uri) = Api::serve(Refusal::Early).await;
+        let server = EarlyServer::start().await;
         let stock = Stock::new();
-        let layer = to(&uri, &stock).replay(Tee::new()).build().unwrap();
+        let layer = to(&server.origin, &stock).replay(Tee::new()).build().unwrap();
         let client = client();
-        let response = layer.layer(client.clone()).oneshot(put(&uri, body())).await;
-        match response {
-            Ok(response) => {
-                let outcome = response.extensions().get::<AuthOutcome>().map(AuthOutcome::name);
-                assert_eq!((response.status().as_u16(), outcome), (401, Some("not_repeatable")), "{name}");
-                assert_eq!(stock.state().rejected, [1], "{name}");
-            }
-            // The server closes a connection that it will not read; who writes into that may see it first.
-            Err(error) => {
-                assert!(matches!(error, portcullis::outbound::InjectError::Inner(_)), "{name}: {error:?}");
-                stock.renew();
-            }
-        }
-        assert_eq!(api.refused.load(Ordering::SeqCst), 1, "{name}: once");
-        assert_eq!(send(layer, client, put(&uri, body())).await, (200, "none"), "{name}");
-        assert_eq!(api.received()[0].body.len(), MEGABYTES * 1024 * 1024, "{name}");
+        let response = layer.layer(client.clone()).oneshot(put(&server.origin, body())).await.unwrap();
+        let outcome = response.extensions().get::<AuthOutcome>().map(AuthOutcome::name);
+        assert_eq!((response.status().as_u16(), outcome), (401, Some("not_repeatable")), "{name}");
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "too bad");
+        assert_eq!(stock.state().rejected, [1], "{name}");
+        assert_eq!(send(layer, client, put(&server.origin, body())).await, (200, "none"), "{name}");
+        let requests = server.requests.lock().unwrap().clone();
+        assert_eq!(requests.len(), 2, "{name}: the refused one was sent once");
+        assert_eq!(requests[0], ("bearer t-1".to_owned(), 0));
+        assert!(requests[1].0 == "bearer t-2" && requests[1].1 >= BYTES, "{name}: {:?}", requests[1]);
     }
+}
+
+/// A server that refuses and closes what it will not read: its answer may get lost on the way, and it is one request
+/// all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r205_an_upload_that_is_cut_off_is_not_sent_again() {
+    let (api, uri) = Api::serve(Refusal::Early).await;
+    let stock = Stock::new();
+    let layer = to(&uri, &stock).replay(Tee::new()).build().unwrap();
+    match layer.layer(client()).oneshot(put(&uri, streamed(160, 64 * 1024))).await {
+        Ok(response) => {
+            assert_eq!((response.status(), &stock.state().rejected[..]), (StatusCode::UNAUTHORIZED, &[1][..]))
+        }
+        Err(error) => {
+            assert!(matches!(error, portcullis::outbound::InjectError::Inner(_)), "{error:?}");
+            assert!(stock.state().rejected.is_empty(), "nobody has said anything about the token");
+        }
+    }
+    assert_eq!(api.refused.load(Ordering::SeqCst), 1);
 }
 
 /// As an axum service sends on what it was sent.

@@ -13,11 +13,15 @@ use crate::{log::Log, support::START};
 fn request() -> Request<Full<Bytes>> {
     let mut api_key = HeaderValue::from_static("planted-marked");
     api_key.set_sensitive(true);
-    Request::post("https://ada:planted@api.test/orders?page=2&access_token=planted")
+    Request::post("https://ada:planted@api.test/orders?page=2&access_token=planted&authkey=planted")
         .header("authorization", "Bearer planted")
         .header("cookie", "token=planted")
         .header("x-customer", "planted")
         .header("x-marked", api_key)
+        .header("x-auth-key", "planted")
+        .header("ocp-apim-subscription-key", "planted")
+        .header("x-unknown", "planted")
+        .header("x-region", "eu")
         .header("accept", "text/html")
         .body(Full::from("planted"))
         .unwrap()
@@ -29,21 +33,23 @@ async fn r126_a_request_and_its_answer_are_logged_without_their_secrets() {
     let _guard = log.listen();
     let clock = ManualClock::new(START);
     let inside = clock.clone();
-    let service = RequestLogLayer::new(Redaction::new().and_names(["X-Customer"]))
-        .clock(clock.clock())
-        .layer(service_fn(move |request: Request<Full<Bytes>>| {
+    let redaction = Redaction::new().and_names(["X-Customer"]).and_shown_headers(["X-Region", "X-Customer"]);
+    let service = RequestLogLayer::new(redaction).clock(clock.clock()).layer(service_fn(
+        move |request: Request<Full<Bytes>>| {
             inside.advance(Duration::from_millis(250));
             // What the layer hides, the service gets.
             assert_eq!(request.headers()["authorization"], "Bearer planted");
-            assert_eq!(request.uri().query(), Some("page=2&access_token=planted"));
+            assert_eq!(request.uri().query(), Some("page=2&access_token=planted&authkey=planted"));
             let answer = Response::builder()
                 .status(StatusCode::FOUND)
                 .header("location", "https://app.test/cb?code=planted&page=3")
                 .header("set-cookie", "token=planted")
                 .header("etag", "abc")
+                .header("x-api-echo", "planted")
                 .body(Full::<Bytes>::from("planted"));
             std::future::ready(Ok::<_, io::Error>(answer.unwrap()))
-        }));
+        },
+    ));
     let response = service.oneshot(request()).await.unwrap();
     assert_eq!(response.headers()["set-cookie"], "token=planted");
 
@@ -51,11 +57,15 @@ async fn r126_a_request_and_its_answer_are_logged_without_their_secrets() {
     assert!(!text.contains("planted") && !text.contains("ada"), "{text}");
     for shown in [
         "method=POST",
-        "uri=https://api.test/orders?page=2&access_token=[redacted]",
+        "uri=https://api.test/orders?page=2&access_token=[redacted]&authkey=[redacted]",
         r#""accept": "text/html""#,
         r#""authorization": [redacted]"#,
         r#""x-customer": [redacted]"#,
         r#""x-marked": [redacted]"#,
+        r#""x-auth-key": [redacted]"#,
+        r#""ocp-apim-subscription-key": [redacted]"#,
+        r#""x-unknown": [redacted]"#,
+        r#""x-region": "eu""#,
         "status=302",
         "millis=250",
         "https://app.test/cb?code=[redacted]&page=3",

@@ -400,6 +400,25 @@ async fn r123_a_token_that_cannot_be_had_is_asked_for_once() {
     assert_eq!((api.count(), idp.names().len()), (0, 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn r123_a_request_that_was_refused_is_not_tried_again() {
+    use portcullis::outbound::InjectOptions;
+
+    let api = Scripted::statuses(&[200]);
+    let idp = Idp::counting();
+    let inject = TokenInjectLayer::new(idp.pipeline().step(step("user")).build().unwrap().provider())
+        .allow_origin("https://other.test")
+        .build()
+        .unwrap();
+    let client = builder().build().unwrap().layer(inject.layer(api.service()));
+    let mut request = get();
+    request.extensions_mut().insert(InjectOptions::new().require());
+    let started = portcullis::clock::PausedClock::starting_at(crate::support::START);
+    let error = client.oneshot(request).await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(portcullis::outbound::InjectError::NoRule)));
+    assert_eq!((api.count(), started.now()), (0, crate::support::START));
+}
+
 // ===== the service inside =====
 
 #[tokio::test(start_paused = true)]

@@ -1,29 +1,24 @@
 //! What has been read of a body so far, within a limit.
 
-use std::vec;
+use std::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-/// Shorter chunks are copied together: a handle for each of them could take more memory than the chunks, and
-/// would keep the buffer alive that they are a small part of.
-const SMALL: usize = 1024;
-
-/// The beginning of a body, or all of it.
+/// The beginning of a body, or all of it: a copy, so that it holds as much memory as it has bytes, whatever buffers
+/// the chunks were parts of.
 pub(super) struct Record {
     limit: usize,
+    /// With the trailers.
     length: usize,
-    chunks: Vec<Bytes>,
-    tail: BytesMut,
+    data: Vec<u8>,
     trailers: Option<HeaderMap>,
 }
 
 /// What a record held, to be sent.
 pub(super) struct Recorded {
-    chunks: vec::IntoIter<Bytes>,
-    /// The bytes in `chunks`.
-    pub(super) length: u64,
+    data: Bytes,
     pub(super) trailers: Option<HeaderMap>,
     /// The body had declared its length. Only then may the repeat declare one: with a length, HTTP/1 has no room
     /// for trailers.
@@ -34,7 +29,7 @@ pub(super) struct Recorded {
 
 impl Record {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, length: 0, chunks: Vec::new(), tail: BytesMut::new(), trailers: None }
+        Self { limit, length: 0, data: Vec::new(), trailers: None }
     }
 
     /// Returns whether the frame has found room.
@@ -48,16 +43,21 @@ impl Record {
     }
 
     fn data(&mut self, chunk: &Bytes) -> bool {
-        if !self.grow(chunk.len()) {
-            return false;
+        let fits = self.grow(chunk.len());
+        if fits {
+            self.reserve(chunk.len());
+            self.data.extend_from_slice(chunk);
         }
-        if chunk.len() < SMALL {
-            self.tail.extend_from_slice(chunk);
-        } else {
-            self.close_tail();
-            self.chunks.push(chunk.clone());
+        fits
+    }
+
+    /// Doubles as vectors do, and never beyond the limit.
+    fn reserve(&mut self, more: usize) {
+        let (length, capacity) = (self.data.len(), self.data.capacity());
+        if length + more > capacity {
+            let wanted = (length + more).max(capacity.saturating_mul(2)).min(self.limit);
+            self.data.reserve_exact(wanted - length);
         }
-        true
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) -> bool {
@@ -67,21 +67,13 @@ impl Record {
         fits
     }
 
-    pub(super) fn finish(mut self, exact: bool) -> Recorded {
-        self.close_tail();
-        let length = self.chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Recorded { chunks: self.chunks.into_iter(), length, trailers: self.trailers, exact }
+    pub(super) fn finish(self, exact: bool) -> Recorded {
+        Recorded { data: self.data.into(), trailers: self.trailers, exact }
     }
 
     fn grow(&mut self, length: usize) -> bool {
         self.length = self.length.saturating_add(length);
         self.length <= self.limit
-    }
-
-    fn close_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunks.push(self.tail.split().freeze());
-        }
     }
 }
 
@@ -89,12 +81,16 @@ impl Record {
 
 impl Recorded {
     pub(super) fn is_empty(&self) -> bool {
-        self.chunks.as_slice().is_empty() && self.trailers.is_none()
+        self.data.is_empty() && self.trailers.is_none()
     }
 
+    /// The bytes that were not taken yet.
+    pub(super) fn length(&self) -> u64 {
+        self.data.len() as u64
+    }
+
+    /// Takes the data.
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
-        let chunk = self.chunks.next()?;
-        self.length -= chunk.len() as u64;
-        Some(chunk)
+        if self.data.is_empty() { None } else { Some(mem::take(&mut self.data)) }
     }
 }

@@ -23,8 +23,8 @@ use super::{
 ///
 /// A body that is in memory whole, as reqwest's may be, is sent as it is and cloned ([`Rebox::twin`]).
 ///
-/// Chunks of 1 KiB and more are kept as handles of the same memory; they keep the whole buffer alive that they
-/// are a part of.
+/// What is kept is copied: a handle of a chunk would keep the whole buffer alive that it is a part of, which may be
+/// a hundred times what was read of it. The second copy of the body comes in one piece, as far as it was read.
 #[derive(Debug, Clone, Copy)]
 pub struct Tee {
     limit: usize,

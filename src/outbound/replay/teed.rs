@@ -14,8 +14,8 @@ use super::{
     tee::{Kept, State},
 };
 
-/// A body that [`Tee`](super::Tee) reads along with, or sends again: the same frames as the body inside, in the
-/// same order, with the same size hint. To be boxed by [`Rebox`](super::Rebox).
+/// A body that [`Tee`](super::Tee) reads along with, or sends again: the same bytes and trailers as the body inside,
+/// with the same size hint. To be boxed by [`Rebox`](super::Rebox).
 pub struct Teed<B>(Pass<B>);
 
 enum Pass<B> {
@@ -154,7 +154,7 @@ impl<B: Body<Data = Bytes> + Unpin> Second<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let length = self.recorded.length;
+        let length = self.recorded.length();
         let Some(rest) = &self.rest else {
             return if self.recorded.exact { SizeHint::with_exact(length) } else { at_least(length) };
         };
