@@ -3,7 +3,7 @@
 use std::{future::poll_fn, time::Duration};
 
 use futures_util::FutureExt;
-use http::{Request, request};
+use http::{Extensions, Request, request};
 use tokio::{runtime::Handle, time::timeout};
 
 use super::replay::Replay;
@@ -35,6 +35,10 @@ impl<S: Clone, R: Replay<B>, B> Again<S, R, B> {
         *head.extensions_mut() = request.extensions().clone();
         let (head, ()) = head.into_parts();
         Some(Box::new(Self { service: service.clone(), head, replay: replay.clone(), saved }))
+    }
+
+    pub(super) fn extensions(&self) -> &Extensions {
+        &self.head.extensions
     }
 
     /// Whether the body will never be there again.

@@ -1,6 +1,6 @@
 //! A request that is out, and how it is sent once more.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -33,8 +33,6 @@ where
     /// Where the lease was sent.
     pub(super) origin: usize,
     pub(super) again: Option<Box<Again<S, R, B>>>,
-    /// How long it waits for a newer one.
-    pub(super) wait_limit: Option<Duration>,
 }
 
 impl<S, R, B> Attempt<S, R, B>
@@ -66,10 +64,11 @@ where
         S::Error: Into<BoxError>,
         RB: Body,
     {
-        let Self { lease, rules, origin, mut again, wait_limit } = self;
+        let Self { lease, rules, origin, mut again } = self;
         lease.mark_rejected();
         rules.purse.deposit();
-        let mut patience = Patience::new(wait_limit);
+        let mut patience =
+            again.as_ref().map_or(Patience::Endless, |again| rules.patience(again.extensions()));
         let repeatable = again.as_ref().is_some_and(|again| !again.is_lost());
         let newer = match newer(&rules, &lease, repeatable, &mut patience).await {
             Ok(newer) => newer,

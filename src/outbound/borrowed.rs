@@ -19,7 +19,7 @@ use crate::error::BoxError;
 impl<R> TokenInjectLayer<R> {
     /// The header that this request's token would go into; `None` if it gets none.
     pub(crate) fn header_for<B>(&self, request: &Request<B>) -> Option<&HeaderName> {
-        matches!(self.rules.plan(request), Plan::Attach { .. }).then(|| self.rules.provider.header())
+        matches!(self.rules.plan(request), Plan::Attach { .. }).then_some(&self.rules.header)
     }
 
     /// What [`TokenInject`](super::TokenInject) does with one request, through a service that need not outlive it.
@@ -34,17 +34,17 @@ impl<R> TokenInjectLayer<R> {
         R: Replay<B>,
         RB: Body,
     {
-        let (origin, repeat, wait_limit) = match self.rules.plan(&request) {
+        let (origin, repeat) = match self.rules.plan(&request) {
             Plan::Pass => {
                 readied(&mut service).await?;
                 return service.call(request).await.map_err(InjectError::inner);
             }
             Plan::Refuse => return Err(InjectError::NoRule),
-            Plan::Attach { origin, repeat, wait_limit } => (origin, repeat, wait_limit),
+            Plan::Attach { origin, repeat } => (origin, repeat),
         };
         let repeatable = repeat && self.replay.can_save(request.body());
         let leased = self.rules.provider.lease(&ask(&request, repeatable));
         let (rules, replay) = (Arc::clone(&self.rules), self.replay.clone());
-        First { service, rules, replay, request, origin, repeatable, wait_limit }.send(leased).await
+        First { service, rules, replay, request, origin, repeatable }.send(leased).await
     }
 }

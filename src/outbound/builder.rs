@@ -236,6 +236,8 @@ impl Settings {
         }
         faults.finish()?;
         Ok(Rules {
+            header: self.provider.header().clone(),
+            headers: self.provider.headers().into(),
             provider: self.provider,
             origins,
             default_origin,

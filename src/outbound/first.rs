@@ -1,15 +1,12 @@
 //! A request whose token has to be waited for.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    again::Again, attempt::Attempt, error::InjectError, patience::Patience, ready::ready, replay::Replay,
-    rules::Rules,
-};
+use super::{again::Again, attempt::Attempt, error::InjectError, ready::ready, replay::Replay, rules::Rules};
 use crate::{
     error::BoxError,
     maybe_ready::MaybeReady,
@@ -24,7 +21,6 @@ pub(super) struct First<S, R, B> {
     pub(super) request: Request<B>,
     pub(super) origin: usize,
     pub(super) repeatable: bool,
-    pub(super) wait_limit: Option<Duration>,
 }
 
 /// What a request asks for.
@@ -45,8 +41,8 @@ where
         self,
         leased: MaybeReady<Result<Arc<Lease>, TokenError>>,
     ) -> Result<Response<RB>, InjectError> {
-        let Self { mut service, rules, replay, mut request, origin, repeatable, wait_limit } = self;
-        let mut patience = Patience::new(wait_limit);
+        let Self { mut service, rules, replay, mut request, origin, repeatable } = self;
+        let mut patience = rules.patience(request.extensions());
         let ask = ask(&request, repeatable);
         let lease = rules.refresh_retry.run(leased.wait(), || rules.provider.lease(&ask).wait());
         let lease =
@@ -55,7 +51,7 @@ where
         let again = keep(&lease, repeatable, &service, &replay, &mut request);
         rules.attach(request.headers_mut(), &lease);
         let mut response = service.call(request).await.map_err(InjectError::inner)?;
-        let attempt = Attempt { lease, rules, origin, again, wait_limit };
+        let attempt = Attempt { lease, rules, origin, again };
         if attempt.is_rejected(&mut response) { attempt.renew(response).await } else { Ok(response) }
     }
 }

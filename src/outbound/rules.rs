@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, Uri};
 
 use super::{
     budget::Purse,
     final_uri::FinalUri,
     options::{Demand, ExistingHeader, InjectOptions},
+    patience::Patience,
     refresh_retry::RefreshRetry,
     verdict::{Rejections, Verdict},
 };
@@ -20,6 +21,9 @@ use crate::{
 /// A layer's settings, checked and shared by all its services.
 pub(super) struct Rules {
     pub(super) provider: Arc<dyn TokenProvider>,
+    /// The provider's, which do not change.
+    pub(super) header: HeaderName,
+    pub(super) headers: Box<[HeaderName]>,
     pub(super) origins: Vec<Origin>,
     /// Where requests without an authority go: the place among the allowed origins.
     pub(super) default_origin: Option<usize>,
@@ -58,8 +62,6 @@ pub(super) enum Plan {
         origin: usize,
         /// Whether it may be sent once more.
         repeat: bool,
-        /// How long it waits for a token.
-        wait_limit: Option<Duration>,
     },
 }
 
@@ -75,20 +77,25 @@ impl Rules {
             return if options.demand == Demand::Require { Plan::Refuse } else { Plan::Pass };
         };
         let keeps = options.existing.unwrap_or(self.existing) == ExistingHeader::Keep;
-        if keeps && self.provider.headers().iter().any(|header| request.headers().contains_key(header)) {
+        if keeps && self.headers.iter().any(|header| request.headers().contains_key(header)) {
             return Plan::Pass;
         }
         let repeated = self.repeated.as_ref().is_none_or(|methods| methods.contains(request.method()));
-        let wait_limit = options.wait_limit.or(self.wait_limit);
-        Plan::Attach { origin, repeat: repeated && !options.never_repeat, wait_limit }
+        Plan::Attach { origin, repeat: repeated && !options.never_repeat }
+    }
+
+    /// How long a request waits for its token, and again for a newer one.
+    pub(super) fn patience(&self, extensions: &Extensions) -> Patience {
+        let own = extensions.get::<InjectOptions>().and_then(|options| options.wait_limit);
+        Patience::new(own.or(self.wait_limit))
     }
 
     pub(super) fn attach(&self, headers: &mut HeaderMap, lease: &Lease) {
         // Of several headers a lease may fill only some; the others are replaced by nothing.
-        if let several @ [_, _, ..] = self.provider.headers() {
+        if let several @ [_, _, ..] = &*self.headers {
             several.iter().for_each(|header| drop(headers.remove(header)));
         }
-        lease.attach(self.provider.header(), headers);
+        lease.attach(&self.header, headers);
     }
 
     /// What the answer says of a token that was sent to this origin; `None` if it is somebody else's, to whom a

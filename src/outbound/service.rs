@@ -69,17 +69,17 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let (origin, repeat, wait_limit) = match self.rules.plan(&request) {
+        let (origin, repeat) = match self.rules.plan(&request) {
             Plan::Pass => return ResponseFuture::sent(self.inner.call(request), None),
             Plan::Refuse => return ResponseFuture::failed(InjectError::NoRule),
-            Plan::Attach { origin, repeat, wait_limit } => (origin, repeat, wait_limit),
+            Plan::Attach { origin, repeat } => (origin, repeat),
         };
         let repeatable = repeat && self.replay.can_save(request.body());
         let leased = match self.rules.provider.lease(&ask(&request, repeatable)) {
             MaybeReady::Now(Ok(lease)) => {
                 let again = keep(&lease, repeatable, &self.inner, &self.replay, &mut request);
                 self.rules.attach(request.headers_mut(), &lease);
-                let attempt = Attempt { lease, rules: Arc::clone(&self.rules), origin, again, wait_limit };
+                let attempt = Attempt { lease, rules: Arc::clone(&self.rules), origin, again };
                 return ResponseFuture::sent(self.inner.call(request), Some(attempt));
             }
             MaybeReady::Now(Err(error)) if self.rules.refresh_retry == RefreshRetry::none() => {
@@ -92,7 +92,7 @@ where
         let service = self.inner.clone();
         self.inner = service.clone();
         let (rules, replay) = (Arc::clone(&self.rules), self.replay.clone());
-        let first = First { service, rules, replay, request, origin, repeatable, wait_limit };
+        let first = First { service, rules, replay, request, origin, repeatable };
         ResponseFuture::slow(Box::pin(first.send(leased)))
     }
 }

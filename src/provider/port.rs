@@ -9,7 +9,8 @@ use crate::maybe_ready::MaybeReady;
 
 /// Has tokens.
 pub trait TokenProvider: Send + Sync + 'static {
-    /// The header that carries them; the first one, if there are several.
+    /// The header that carries them; the first one, if there are several. It is asked for when a layer is built, and
+    /// does not change.
     fn header(&self) -> &HeaderName;
 
     /// All headers that a lease may fill. A request that brings one of them has a credential of its own.
