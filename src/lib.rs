@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
-#![forbid(unsafe_code)]
+// The log of the unit tests begins before `main`, which takes some.
+#![cfg_attr(not(test), forbid(unsafe_code))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Level 0: words. No I/O, nothing asynchronous.
@@ -67,6 +68,10 @@ mod redis;
 mod reqwest;
 #[cfg(feature = "tonic")]
 mod tonic;
+
+#[cfg(test)]
+#[path = "../tests/it/suite_log.rs"]
+mod suite_log;
 
 pub mod docs;
 

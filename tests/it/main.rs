@@ -57,6 +57,7 @@ mod stock;
 mod stopping;
 mod stores;
 mod subjects;
+mod suite_log;
 mod support;
 #[cfg(feature = "retry")]
 mod tls_out;

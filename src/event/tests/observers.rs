@@ -319,6 +319,8 @@ fn what_is_added_to_a_clone_hears_of_the_clone_alone() {
 
 #[test]
 fn somebody_is_told_where_somebody_listens() {
+    // Also where the whole suite is logged.
+    let _nobody = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     struct Nothing;
     impl Meter for Nothing {
         fn count(&self, _: &Event) {}
