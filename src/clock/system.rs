@@ -16,12 +16,17 @@ const SLEPT_MIN: Duration = Duration::from_secs(30);
 
 static CLOCKS: Clocks = Clocks::new();
 
+/// How many comparisons in a row have to find the wall clock set back before that is how it is.
+const SET_BACK: u64 = 60;
+
 /// What the two clocks say of each other.
 struct Clocks {
     /// Wall clock minus monotonic clock, in milliseconds.
     offset: AtomicI64,
     /// The highest offset so far. A wall clock that is set back and forth gains nothing.
     highest: AtomicI64,
+    /// How many comparisons in a row have found it lower.
+    lower: AtomicU64,
     /// How long the machine has slept, in nanoseconds.
     slept: AtomicU64,
     /// The monotonic reading, in nanoseconds, from which on they are compared anew.
@@ -47,6 +52,7 @@ impl Clocks {
         Self {
             offset: AtomicI64::new(0),
             highest: AtomicI64::new(i64::MIN),
+            lower: AtomicU64::new(0),
             slept: AtomicU64::new(0),
             until: AtomicU64::new(0),
         }
@@ -69,6 +75,12 @@ impl Clocks {
                 let nanos = u64::try_from(gained.as_nanos()).unwrap_or(u64::MAX);
                 self.slept.fetch_add(nanos, Ordering::AcqRel);
             }
+        }
+        if offset >= highest {
+            self.lower.store(0, Ordering::Relaxed);
+        } else if self.lower.fetch_add(1, Ordering::Relaxed) + 1 >= SET_BACK {
+            self.lower.store(0, Ordering::Relaxed);
+            self.highest.store(offset, Ordering::Release);
         }
         self.offset.store(offset, Ordering::Release);
         self.until.store(nanos.saturating_add(COMPARED), Ordering::Release);
@@ -127,6 +139,17 @@ mod tests {
         assert_eq!(follow(&clocks, 101, 100), (0, -1));
         assert_eq!(follow(&clocks, 102, 1_000_102), (0, 1_000_000));
         assert_eq!(follow(&clocks, 103, 1_000_133), (30, 1_000_030));
+    }
+
+    /// As at a start with a clock that is ahead, before the network says better.
+    #[test]
+    fn r092_a_clock_that_was_set_back_for_good_hides_no_sleep() {
+        let clocks = Clocks::new();
+        follow(&clocks, 100, 1_007_300);
+        for second in 101..161 {
+            assert_eq!(follow(&clocks, second, 1_000_000 + i64::try_from(second).unwrap()).0, 0);
+        }
+        assert_eq!(follow(&clocks, 161, 1_000_161 + 3600).0, 3600);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Buf;
 use http_body::Body;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 /// Longer bodies cost more than a new connection.
 const BYTES_MAX: u64 = 16 * 1024;
@@ -32,5 +32,8 @@ pub(super) async fn drain<B: Body>(body: B) {
             }
         }
     });
-    let _done_or_given_up = timeout(WAIT_MAX, to_the_end).await;
+    // A timer needs a runtime, which a client of another kind may not have.
+    if Handle::try_current().is_ok() {
+        let _done_or_given_up = timeout(WAIT_MAX, to_the_end).await;
+    }
 }

@@ -45,8 +45,14 @@ where
         let mut patience = rules.patience(request.extensions());
         let ask = ask(&request, repeatable);
         let lease = rules.refresh_retry.run(leased.wait(), || rules.provider.lease(&ask).wait());
-        let lease =
-            patience.wait(lease).await.ok_or(InjectError::TookTooLong)?.map_err(InjectError::Token)?;
+        let lease = match patience.wait(lease).await {
+            Some(lease) => lease.map_err(InjectError::Token)?,
+            // One that will not last is better than none, also for a request that cannot be repeated.
+            None => match rules.provider.lease(&Ask::new(request.extensions())) {
+                MaybeReady::Now(Ok(lease)) => lease,
+                MaybeReady::Now(Err(_)) | MaybeReady::Later(_) => return Err(InjectError::TookTooLong),
+            },
+        };
         let lease = ready(&mut service, &rules, ask, lease, &mut patience).await?;
         let again = keep(&lease, repeatable, &service, &replay, &mut request);
         rules.attach(request.headers_mut(), &lease);

@@ -63,13 +63,8 @@ impl RefreshRetry {
 
     fn wait(self, time: u32) -> Duration {
         let longest = self.first.saturating_mul(2_u32.saturating_pow(time)).min(self.longest);
-        if self.jitter { longest.mul_f64(draw()) } else { longest }
+        if self.jitter { longest.mul_f64(random::fraction()) } else { longest }
     }
-}
-
-/// Between 0 and 1. Without random bytes the whole wait is waited.
-fn draw() -> f64 {
-    random::bytes::<4>().map_or(1.0, |bytes| f64::from(u32::from_le_bytes(*bytes)) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Monotonic,
-    provider::{FetchKind, TokenError, TokenEvent},
+    provider::{FetchKind, TokenError, TokenErrorKind, TokenEvent},
 };
 
 /// An earlier token that a step is given.
@@ -59,10 +59,13 @@ impl Parts {
             }
             let fetch = self.provision(&parents);
             let started = self.clock.monotonic();
-            let shared = sharing.and_then(|sharing| Some((sharing.sources(&parents)?, sharing)));
-            let obtained = match shared {
-                Some((sources, sharing)) => sharing.obtain(landing, &fetch, &sources).await,
-                None => self.obtain(landing, &fetch, self.refreshable(step, &origin, renewal)).await,
+            let obtained = match sharing.map(|sharing| (sharing.sources(&parents), sharing)) {
+                Some((Some(sources), sharing)) => sharing.obtain(landing, &fetch, &sources).await,
+                // What works once, and others have, too, is sent with the store or not at all.
+                Some((None, _)) if this.fetcher.must_finish() => Err(TokenError::new(TokenErrorKind::Store)),
+                Some((None, _)) | None => {
+                    self.obtain(landing, &fetch, self.refreshable(step, &origin, renewal)).await
+                }
             };
             let landed = obtained.and_then(|obtained| {
                 if obtained.token.was_fetched() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{clock::Monotonic, provider::TokenError, random};
+use crate::{clock::Monotonic, provider::TokenError};
 
 /// The longest that an endpoint's `Retry-After` is honoured: a mistake there must not be an outage of days.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
@@ -61,12 +61,6 @@ fn grown((first, last): (Duration, Duration), count: u32) -> Duration {
     first.saturating_mul(2u32.saturating_pow(count.saturating_sub(1))).min(last)
 }
 
-/// From 0 to 1. Without random bytes there is no jitter, which is no reason to fail.
-pub(super) fn draw() -> f64 {
-    let bytes = random::bytes::<4>().map_or([u8::MAX; 4], |bytes| *bytes);
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,12 +114,5 @@ mod tests {
         let mut failures = Failures::default();
         let error = TokenError::new(TokenErrorKind::Refused).with_retry_after(secs(0.1));
         assert_eq!(failures.note(&error, START, 1.0), START.plus(secs(5.0)));
-    }
-
-    #[test]
-    fn draws_are_from_zero_to_one_and_differ() {
-        let draws: Vec<f64> = (0..100).map(|_| draw()).collect();
-        assert!(draws.iter().all(|draw| (0.0..=1.0).contains(draw)));
-        assert!(draws.windows(2).any(|pair| pair[0] != pair[1]));
     }
 }

@@ -36,27 +36,33 @@ pub(super) fn falls_on_parents(error: &TokenError) -> bool {
     let unauthorized = error.status() == Some(StatusCode::UNAUTHORIZED);
     error.kind() == TokenErrorKind::Refused
         && match error.code() {
-            Some(OAuthErrorCode::InvalidToken | OAuthErrorCode::InvalidGrant) => true,
-            None
-            | Some(OAuthErrorCode::ExpiredToken | OAuthErrorCode::InvalidRequest | OAuthErrorCode::Other) => {
-                unauthorized
-            }
+            // The last one is what a token exchange says of a bad subject token (RFC 8693 §2.2.2).
+            Some(
+                OAuthErrorCode::InvalidToken | OAuthErrorCode::InvalidGrant | OAuthErrorCode::InvalidRequest,
+            ) => true,
+            None | Some(OAuthErrorCode::ExpiredToken | OAuthErrorCode::Other) => unauthorized,
             Some(_) => false,
         }
 }
 
-/// Whether a refresh token was refused, and not the request at this moment.
+/// Whether a refresh token was refused, and not the request at this moment, or the client.
 pub(super) fn is_final(error: &TokenError) -> bool {
     let passing = |status: StatusCode| {
         status.is_server_error()
             || status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT
     };
-    let busy = matches!(
+    let other = matches!(
         error.code(),
-        Some(OAuthErrorCode::ServerError | OAuthErrorCode::TemporarilyUnavailable | OAuthErrorCode::SlowDown)
+        Some(
+            OAuthErrorCode::InvalidClient
+                | OAuthErrorCode::ServerError
+                | OAuthErrorCode::SlowDown
+                | OAuthErrorCode::TemporarilyUnavailable
+                | OAuthErrorCode::UnauthorizedClient
+        )
     );
-    error.kind() == TokenErrorKind::Refused && !busy && !error.status().is_some_and(passing)
+    error.kind() == TokenErrorKind::Refused && !other && !error.status().is_some_and(passing)
 }
 
 impl Parts {

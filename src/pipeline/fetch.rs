@@ -22,6 +22,7 @@ use tokio::time;
 use super::token::AccessToken;
 use crate::{
     clock::{Clock, Timestamp},
+    error::{NotSent, causes},
     http_client::HttpClient,
     origin,
     provider::{TokenError, TokenErrorKind, TokenRequest},
@@ -157,7 +158,8 @@ impl Fetch {
     /// [`TokenInjectLayer`](crate::TokenInjectLayer) on the client lets it pass: it would wait for itself.
     ///
     /// # Errors
-    /// [`TokenErrorKind::Request`] for a URI that is not `https` (or `http` on loopback where that is allowed),
+    /// [`TokenErrorKind::Request`] for a URI that is not `https` (or `http` on loopback where that is allowed), and if
+    /// the client says that it has [not sent](NotSent) the request,
     /// [`TokenErrorKind::Timeout`] if the client says that there was no answer in time,
     /// [`TokenErrorKind::Transport`] if there is none for another reason.
     pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Bytes>, TokenError> {
@@ -166,7 +168,13 @@ impl Fetch {
         }
         request.extensions_mut().insert(TokenRequest);
         self.http.send(request).await.map_err(|error| {
-            let kind = if is_timeout(&*error) { TokenErrorKind::Timeout } else { TokenErrorKind::Transport };
+            let kind = if causes(&*error).any(|cause| cause.is::<NotSent>()) {
+                TokenErrorKind::Request
+            } else if is_timeout(&*error) {
+                TokenErrorKind::Timeout
+            } else {
+                TokenErrorKind::Transport
+            };
             TokenError::new(kind).with_source(error)
         })
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{
-    backoff,
     obtain::Obtained,
     parts::Parts,
     shared::SharedToken,
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     clock::Monotonic,
     provider::{Lease, TokenError, TokenErrorKind},
+    random,
 };
 
 /// The end of one flight. It takes the flight off when its task ends, in whatever way.
@@ -21,6 +21,7 @@ pub(super) struct Landing {
     parts: Arc<Parts>,
     pub(super) step: usize,
     pub(super) number: u64,
+    began: Monotonic,
 }
 
 /// A token that is about to land.
@@ -34,7 +35,8 @@ struct Minted {
 
 impl Landing {
     pub(super) fn new(parts: Arc<Parts>, step: usize, number: u64) -> Self {
-        Self { parts, step, number }
+        let began = parts.clock.monotonic();
+        Self { parts, step, number, began }
     }
 
     /// Makes what was obtained the step's token. `None` if something that it was made from was dropped meanwhile.
@@ -49,7 +51,7 @@ impl Landing {
         let (left, life) = (shared.remaining(now), shared.life());
         let token = shared.token();
         let span = Life { received: now, left, life, refresh_in: token.refresh_in(), round_trip };
-        let moments = parts.windows.moments(span, backoff::draw());
+        let moments = parts.windows.moments(span, random::fraction());
         // Only the last step's token goes into the header, so only its type has to make sense there.
         let prefix = if self.step == parts.last() { &parts.prefix } else { &Prefix::None };
         let lease = Lease::new(token.header_value(prefix)?, self.number);
@@ -92,14 +94,20 @@ impl Landing {
                 error.kind(),
                 TokenErrorKind::Aborted | TokenErrorKind::NoRuntime | TokenErrorKind::Stopped
             );
-            let due = if ours { now } else { control.failures.note(&error, now, backoff::draw()) };
+            let due = if ours { now } else { control.failures.note(&error, now, random::fraction()) };
             slot.due_from(due);
         }
         error
     }
 
-    /// Whether what the flight sends next works only once, so that it must not be stopped on the way.
+    /// Whether what the flight sends next works only once, so that it must not be stopped on the way. It is not sent
+    /// where the flight's own deadline could stop it.
     pub(super) fn must_finish(&self, must: bool) -> Result<(), TokenError> {
+        let parts = &self.parts;
+        let end = parts.clock.monotonic().since(self.began).saturating_add(parts.fetch_timeout);
+        if must && end > parts.patience(self.step) {
+            return Err(TokenError::new(TokenErrorKind::Timeout));
+        }
         let mut control = self.parts.steps[self.step].slot.control();
         if control.stopped {
             return Err(TokenError::new(TokenErrorKind::Stopped));

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use http::HeaderName;
 
-use crate::error::causes;
+use crate::error::{NotSent, causes};
 
 /// reqwest has not answered, or the request was not given to it.
 ///
@@ -80,7 +80,7 @@ impl Error for ReqwestError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             Kind::Failed(error) => error.as_ref().map(|error| error as _),
-            Kind::HeaderMayLeave(_) | Kind::RequestMayLeave => None,
+            Kind::HeaderMayLeave(_) | Kind::RequestMayLeave => Some(&NotSent),
         }
     }
 }

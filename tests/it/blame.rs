@@ -73,6 +73,7 @@ async fn r206_a_step_that_is_refused_for_its_parents_token_renews_that_one_once(
     for refusal in [
         || status(401, ""),
         || status(401, r#"{"error":"invalid_request"}"#),
+        || status(400, r#"{"error":"invalid_request"}"#),
         || status(401, r#"{"error":"expired_token"}"#),
         || status(401, r#"{"error":"something"}"#),
         || status(400, r#"{"error":"invalid_token"}"#),

@@ -96,6 +96,46 @@ async fn r112_a_refresh_token_is_kept_for_a_fetcher_that_brings_no_new_one() {
     assert_eq!(*sent.lock().unwrap(), ["r0"; 3]);
 }
 
+/// Dropped twice while it is fetched: a third fetch could be cut off by the flight's deadline, after it was answered.
+#[tokio::test(start_paused = true)]
+async fn r112_a_refresh_token_is_not_sent_where_the_deadline_may_cut_the_answer_off() {
+    let idp = Idp::new(|_, number| {
+        let body = format!(r#"{{"access_token":"t{number}","expires_in":3600,"refresh_token":"r{number}"}}"#);
+        Reply::After(secs(25), body)
+    });
+    let step = RefreshTokenGrant::new("user", "https://idp.test/v1/user", ClientAuth::public("me"), "r0");
+    let pipeline = idp.pipeline().step(step).build().unwrap();
+    let waiting = tokio::spawn({
+        let pipeline = pipeline.clone();
+        async move { pipeline.token().await.map(|token| token.value().expose().to_owned()) }
+    });
+    for _ in 0..2 {
+        tokio::time::sleep(secs(20)).await;
+        pipeline.invalidate("user").unwrap();
+    }
+    assert_eq!(waiting.await.unwrap().unwrap_err().kind(), TokenErrorKind::Timeout);
+    assert_eq!(grants(&idp), ["r0", "r1"]);
+    assert_eq!(pipeline.token().await.unwrap().value().expose(), "t3");
+    assert_eq!(grants(&idp), ["r0", "r1", "r2"]);
+}
+
+/// The client's secret was changed, and the refresh token is as good as before.
+#[tokio::test(start_paused = true)]
+async fn r112_a_client_that_is_refused_spends_no_refresh_token() {
+    for code in ["invalid_client", "unauthorized_client"] {
+        let idp = Idp::new(move |_, number| match number {
+            2 => status(401, &format!(r#"{{"error":"{code}"}}"#)),
+            number => answer(number, Some(&format!("r{number}"))),
+        });
+        let provider = only_user(&idp).build().unwrap().provider();
+        provider.token().await.unwrap();
+        assert_eq!(provider.refresh().await.unwrap_err().code().unwrap().as_str(), code);
+        tokio::time::advance(secs(10)).await;
+        provider.refresh().await.unwrap();
+        assert_eq!(grants(&idp), ["password", "r1", "r1"], "{code}");
+    }
+}
+
 /// A step that begins with a refresh token has nothing else to fall back on.
 #[tokio::test(start_paused = true)]
 async fn r114_a_refused_refresh_token_is_sent_once_in_an_attempt() {

@@ -393,7 +393,7 @@ async fn r205_reqwest_asks_token_endpoints_only_where_it_does_not_redirect() {
 
     let unknown = ReqwestService::from_client(following());
     let error = pipeline(&unknown, &at).build().unwrap().provider().leased().await.unwrap_err();
-    assert_eq!(error.kind(), TokenErrorKind::Transport);
+    assert_eq!(error.kind(), TokenErrorKind::Request);
     assert!(shown(&error).contains("a redirect could carry it"), "{}", shown(&error));
     assert_eq!((idp.state().seen.len(), evil.state().seen.len()), (1, 0));
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use portcullis::{
@@ -16,8 +17,8 @@ use tower::{Layer, Service, ServiceExt};
 use tower_test::mock;
 
 use crate::{
-    idp::{Idp, Reply, step, token},
-    stock::{Stock, get, layer, refuse, send},
+    idp::{Idp, Reply, settle, step, token},
+    stock::{Stock, get, layer, post, refuse, send},
     support::{Body, START, secs},
 };
 
@@ -93,6 +94,34 @@ async fn r119_after_a_401_the_401_is_the_answer_once_the_wait_is_over() {
     assert_eq!((answer.unwrap().status().as_u16(), passed(&clock)), (200, 10));
     assert_eq!(seen.last().unwrap(), "Bearer t-2");
     assert_eq!(idp.names().len(), 2);
+}
+
+/// Its body goes out once, so it wants a token that lasts; one that is still good is better than none.
+#[tokio::test(start_paused = true)]
+async fn r119_a_request_that_cannot_be_repeated_gets_the_present_token_when_its_wait_is_over() {
+    for limit in [0, 3] {
+        let (idp, provider) = slow_from(2);
+        provider.token().await.unwrap();
+        tokio::time::advance(secs(3600 - 45)).await;
+        let clock = PausedClock::starting_at(START);
+        let (answer, seen) = send(layer(provider).wait_limit(secs(limit)), post(), refuse(&[])).await;
+        assert_eq!((answer.unwrap().status().as_u16(), &*seen[0]), (200, "Bearer t-1"));
+        assert_eq!(passed(&clock), limit);
+        settle().await;
+        assert_eq!(idp.names().len(), 2, "a newer one is on its way");
+    }
+}
+
+/// As a client of another kind runs it.
+#[test]
+fn r119_a_limit_needs_no_runtime() {
+    let stock = Stock::new();
+    let limited = layer(stock.clone()).wait_limit(secs(3));
+    let (answer, seen) = send(limited, get(), refuse(&["t-1"])).now_or_never().expect("nothing to wait for");
+    assert_eq!((answer.unwrap().status().as_u16(), &*seen[1]), (200, "Bearer t-2"));
+    stock.state().later = true;
+    let limited = layer(stock).wait_limit(secs(3));
+    assert!(send(limited, get(), refuse(&[])).now_or_never().is_none(), "it waits, without a timer");
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,7 +21,7 @@ pub(super) struct Taker<'a> {
     inner: &'a Inner,
     key: &'a LeaseKey,
     owner: LockOwner,
-    waited: Duration,
+    began: Monotonic,
     next_wait: Duration,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Hold<'a> {
 impl<'a> Taker<'a> {
     pub(super) fn new(inner: &'a Inner, key: &'a LeaseKey) -> Result<Self, RandomError> {
         let owner = LockOwner::generate()?;
-        Ok(Self { inner, key, owner, waited: Duration::ZERO, next_wait: POLL_MIN })
+        Ok(Self { inner, key, owner, began: inner.clock.monotonic(), next_wait: POLL_MIN })
     }
 
     /// One attempt; `None` if somebody else holds the lock.
@@ -53,14 +53,14 @@ impl<'a> Taker<'a> {
     /// Waits until it is worth looking again, a little longer each time, and each process at other moments. Says
     /// whether there is still patience.
     pub(super) async fn wait(&mut self, patience: Duration) -> bool {
-        if self.waited >= patience {
+        let waited = self.inner.clock.monotonic().since(self.began);
+        if waited >= patience {
             return false;
         }
         let jitter = random::bytes::<1>().map_or(128, |bytes| u32::from(bytes[0]));
         // Between half of it and one and a half.
-        let wait = (self.next_wait * (128 + jitter) / 256).min(patience - self.waited);
+        let wait = (self.next_wait * (128 + jitter) / 256).min(patience - waited);
         time::sleep(wait).await;
-        self.waited += wait;
         self.next_wait = (self.next_wait * 3 / 2).min(POLL_MAX);
         true
     }

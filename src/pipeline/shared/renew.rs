@@ -211,7 +211,8 @@ where
         if self.is_usable_alone(&unsaved.token) {
             return Ok(Earlier::Alone(unsaved.token));
         }
-        let refresh = unsaved.token.token().refresh().cloned();
+        let may_refresh = self.want.may_refresh(&unsaved.token);
+        let refresh = unsaved.token.token().refresh().filter(|_| may_refresh).cloned();
         unsaved.token = self.exchange_alone(refresh).await?;
         self.inner.note_unsaved(self.key, unsaved.clone());
         Ok(Earlier::Alone(unsaved.token))
@@ -290,10 +291,10 @@ where
         tracing::warn!(key = self.key.as_str(), %error, "no shared tokens: this process fetches its own");
         let refresh = source.and_then(|source| source.token().refresh()).cloned();
         let fresh = self.exchange_alone(refresh.clone()).await?;
-        if let Some(spent) = shared.filter(|_| fresh.token().refresh() != refresh.as_ref()) {
-            let version = self.inner.next_version(Some(spent));
-            let token = fresh.clone();
-            self.inner.note_unsaved(self.key, Unsaved { token, expect: Expect::Version(spent), version });
+        if spends && fresh.token().refresh() != refresh.as_ref() {
+            let version = self.inner.next_version(shared);
+            let (token, expect) = (fresh.clone(), shared.map_or(Expect::Absent, Expect::Version));
+            self.inner.note_unsaved(self.key, Unsaved { token, expect, version });
         }
         Ok(fresh)
     }

@@ -11,7 +11,7 @@ use portcullis::{
     clock::{Clock, PausedClock},
     keyring::{Key, KeyRing},
     pipeline::{
-        AccessToken, ClientAuth, PasswordGrant, RefreshTokenGrant, SharedLeases, StaticToken,
+        AccessToken, ClientAuth, PasswordGrant, RefreshTokenGrant, SharedLeases, StaticToken, TokenFn,
         TokenPipelineBuilder,
     },
     provider::{TokenErrorKind, TokenEvent, TokenProvider},
@@ -630,6 +630,27 @@ async fn r207_a_new_refresh_token_to_begin_with_is_sent_when_the_shared_one_is_r
     assert_eq!(sent(&site.idp), ["r0", "r1", "r1"]);
     assert_eq!(alone.fails().await, TokenErrorKind::Refused);
     assert_eq!(sent(&site.idp), ["r0", "r1", "r1", "r1"]);
+}
+
+/// Its earlier token could not be shared, so that nothing that is bound to it can be: a fetch of one's own would spend
+/// what the others have, too.
+#[tokio::test(start_paused = true)]
+async fn r207_a_bound_refresh_token_to_begin_with_is_not_sent_where_its_parent_could_not_be_shared() {
+    for fault in [Fault::Down, Fault::Puts] {
+        let site = Site::new(rotating());
+        let bound = |builder: TokenPipelineBuilder| {
+            let (url, client) = ("https://idp.test/v1/user", ClientAuth::public("me"));
+            let user = RefreshTokenGrant::new("user", url, client, "r0").depends_on("app");
+            builder
+                .step(TokenFn::new("app", |_| async { AccessToken::new("app") }))
+                .step(user)
+                .bind_to_parents()
+        };
+        let here = site.process(bound);
+        here.store.set(fault);
+        assert_eq!(here.fails().await, TokenErrorKind::Store, "{fault:?}");
+        assert!(sent(&site.idp).is_empty(), "{fault:?}");
+    }
 }
 
 /// Somebody holds the lock for longer than an ordinary fetch is waited for.
