@@ -104,7 +104,7 @@ async fn r119_a_request_that_cannot_be_repeated_gets_the_present_token_when_its_
         provider.token().await.unwrap();
         tokio::time::advance(secs(3600 - 45)).await;
         let clock = PausedClock::starting_at(START);
-        let (answer, seen) = send(layer(provider).wait_limit(secs(limit)), post(), refuse(&[])).await;
+        let (answer, seen) = send(layer(provider.clone()).wait_limit(secs(limit)), post(), refuse(&[])).await;
         assert_eq!((answer.unwrap().status().as_u16(), &*seen[0]), (200, "Bearer t-1"));
         assert_eq!(passed(&clock), limit);
         settle().await;
