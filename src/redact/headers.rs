@@ -8,8 +8,8 @@ use http::{
 };
 
 use super::{
-    names::looks_secret,
     redaction::{REDACTED, Redaction},
+    shapes::looks_secret,
 };
 
 /// More are not shown: a log line has an end, whatever a peer sends.

@@ -32,6 +32,7 @@
 mod headers;
 mod names;
 mod redaction;
+mod shapes;
 #[cfg(test)]
 mod tests;
 mod uri;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     headers::RedactedHeaders,
-    names::{is_built_in, is_shown_header, looks_secret, normalised},
+    names::{is_built_in, is_shown_header, normalised},
+    shapes::looks_secret,
     uri::RedactedUri,
 };
 

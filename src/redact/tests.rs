@@ -112,6 +112,22 @@ fn r126_names_of_ones_own_add_to_the_built_in_ones() {
 }
 
 #[test]
+fn r126_a_uri_shows_no_secret_behind_a_semicolon_or_in_another_uri() {
+    let redaction = Redaction::new();
+    for (text, shown) in [
+        ("/app;jsessionid=0123456789abcdef/x", "/app;jsessionid=[redacted]/x"),
+        ("/app;v=1;token=abc", "/app;v=1;token=[redacted]"),
+        ("/a?b=1;access_token=abc&c=2", "/a?b=1;access_token=[redacted]&c=2"),
+        ("/a?to=https://b.test/c?code=abc", "/a?to=[redacted]"),
+        ("/a?to=https%3A%2F%2Fb.test%2Fc%3Fd%3D1%26code%3Dabc", "/a?to=[redacted]"),
+        ("/a?to=https%3A%2F%2Fb.test%2Fc%3Fd%3D1", "/a?to=https%3A%2F%2Fb.test%2Fc%3Fd%3D1"),
+        ("/a;b/c?d=1&e=2;f=3", "/a;b/c?d=1&e=2;f=3"),
+    ] {
+        uri(&redaction, text, shown);
+    }
+}
+
+#[test]
 fn r126_a_uri_shows_no_password_token_or_code() {
     let redaction = Redaction::new();
     uri(&redaction, "https://ada:planted@api.test:8443/a/b?page=2", "https://api.test:8443/a/b?page=2");

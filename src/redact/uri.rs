@@ -5,8 +5,8 @@ use std::fmt;
 use http::Uri;
 
 use super::{
-    names::looks_secret,
     redaction::{REDACTED, Redaction},
+    shapes::looks_secret,
 };
 
 /// Shows a URI without its secrets. Made by [`Redaction::uri`].
@@ -25,11 +25,32 @@ impl RedactedUri<'_> {
             return f.write_str(if is_word { parameter } else { REDACTED });
         };
         // Whoever escapes the name must not get the value shown.
-        let readable: String =
-            form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name.into_owned()).collect();
-        let hidden = !value.is_empty() && (self.redaction.hides(&readable) || looks_secret(value));
+        let hidden = !value.is_empty()
+            && (self.redaction.hides(&readable(name)) || looks_secret(value) || self.holds_hidden(value));
         write!(f, "{name}={}", if hidden { REDACTED } else { value })
     }
+
+    /// Whether a value, a URI with a query of its own for example, has a parameter that is to be hidden.
+    fn holds_hidden(&self, value: &str) -> bool {
+        let value = readable(value);
+        let mut parameters = value.split(['?', '&', ';', '#']).filter_map(|part| part.split_once('='));
+        parameters.any(|(name, value)| !value.is_empty() && self.redaction.hides(name))
+    }
+
+    /// A segment may have parameters (RFC 3986 §3.3), as session ids of some servers are.
+    fn write_segment(&self, f: &mut fmt::Formatter<'_>, segment: &str) -> fmt::Result {
+        let mut parts = segment.split(';');
+        let name = parts.next().unwrap_or_default();
+        f.write_str(if looks_secret(name) { REDACTED } else { name })?;
+        parts.try_for_each(|parameter| {
+            f.write_str(";")?;
+            self.write_parameter(f, parameter)
+        })
+    }
+}
+
+fn readable(escaped: &str) -> String {
+    form_urlencoded::parse(format!("={escaped}").as_bytes()).map(|(_, text)| text.into_owned()).collect()
 }
 
 impl fmt::Display for RedactedUri<'_> {
@@ -42,13 +63,21 @@ impl fmt::Display for RedactedUri<'_> {
             f.write_str(host)?;
         }
         for (number, segment) in self.uri.path().split('/').enumerate() {
-            let slash = if number > 0 { "/" } else { "" };
-            write!(f, "{slash}{}", if looks_secret(segment) { REDACTED } else { segment })?;
+            f.write_str(if number > 0 { "/" } else { "" })?;
+            self.write_segment(f, segment)?;
         }
-        let parameters = self.uri.query().into_iter().flat_map(|query| query.split('&'));
-        for (number, parameter) in parameters.enumerate() {
-            f.write_str(if number == 0 { "?" } else { "&" })?;
+        // Some servers take a semicolon for what separates parameters.
+        let separates = |char| matches!(char, '&' | ';');
+        for (number, parameter) in
+            self.uri.query().into_iter().flat_map(|query| query.split_inclusive(separates)).enumerate()
+        {
+            let (parameter, separator) = match parameter.strip_suffix(separates) {
+                Some(bare) => (bare, &parameter[bare.len()..]),
+                None => (parameter, ""),
+            };
+            f.write_str(if number == 0 { "?" } else { "" })?;
             self.write_parameter(f, parameter)?;
+            f.write_str(separator)?;
         }
         Ok(())
     }
