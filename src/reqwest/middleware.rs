@@ -25,8 +25,8 @@ use crate::outbound::{EmptyOnly, InjectError, Replay, TokenInjectLayer};
 ///    the answer.
 /// 2. Middlewares behind this one run once more for a repeat. A retry belongs before it, so that each attempt has the
 ///    token that is fresh then; what may wait or record belongs where it shall see one sending.
-/// 3. A 401 that one of them makes up counts where it has the request's URL (`reqwest::ResponseBuilderExt`); without one it is
-///    nobody's.
+/// 3. A 401 that one of them makes up counts where it has the request's URL (`reqwest::ResponseBuilderExt`); without
+///    one it is nobody's.
 /// 4. An error of the client or of another middleware comes out as it is, with its URL. Ours is an
 ///    [`InjectError`], as `Error::Middleware`.
 ///

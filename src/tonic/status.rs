@@ -9,7 +9,8 @@ use crate::outbound::InjectError;
 /// The status of a call that the layer could not send, or that the channel below could not.
 ///
 /// Without a token it is `UNAVAILABLE` if [asking again may help](crate::provider::TokenError::is_transient), or if the
-/// token [took too long](InjectError::TookTooLong), and `UNAUTHENTICATED` otherwise; its source is the error. What the channel below says stays as it is.
+/// token [took too long](InjectError::TookTooLong), and `UNAUTHENTICATED` otherwise; its source is the error. What the
+/// channel below says stays as it is.
 ///
 /// tonic makes a status of any error by itself, but looks for one that it knows among the causes: without this, a token
 /// endpoint that is down is an `UNKNOWN`, or whatever the client that asked it calls that. Put it around the layer, as
