@@ -31,6 +31,8 @@ pub struct ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
     field: &'static str,
+    /// Where it came as text and is called otherwise there.
+    key: Option<String>,
     value: String,
     rule: &'static str,
 }
@@ -77,6 +79,12 @@ impl ConfigFault {
         self.field
     }
 
+    /// The setting as whoever wrote it calls it: where it came [as text](crate::settings), the key there, the prefix of its
+    /// policy included; else the [`field`](Self::field).
+    pub fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or(self.field)
+    }
+
     /// The offending value, as text.
     pub fn value(&self) -> &str {
         &self.value
@@ -90,7 +98,7 @@ impl ConfigFault {
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {}: {}", self.field, self.value, self.rule)
+        write!(f, "{} = {}: {}", self.key(), self.value, self.rule)
     }
 }
 
@@ -102,7 +110,14 @@ impl Faults {
     /// Adds a fault. Never hand it a secret as `value`: the text is printed.
     pub(crate) fn add(&mut self, field: &'static str, value: impl fmt::Debug, rule: &'static str) {
         let value = format!("{value:?}");
-        self.0.push(ConfigFault { field, value, rule });
+        self.0.push(ConfigFault { field, key: None, value, rule });
+    }
+
+    /// [`add`](Self::add) for a value that was read under this prefix and the name of the field.
+    #[cfg(feature = "config")]
+    pub(crate) fn add_read(&mut self, prefix: &str, field: &'static str, value: &str, rule: &'static str) {
+        let key = (!prefix.is_empty()).then(|| format!("{prefix}{field}"));
+        self.0.push(ConfigFault { field, key, value: format!("{value:?}"), rule });
     }
 
     pub(crate) fn check(

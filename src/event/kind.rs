@@ -82,7 +82,7 @@ pub enum EventKind {
 
     /// `session_created`: a session began. One of somebody is a login, too, and told as one besides.
     SessionCreated,
-    /// `session_renewed`: a session was used and lasts longer.
+    /// `session_renewed`: a session was used and lasts longer. Of any other login whose end slides, nothing is told.
     SessionRenewed,
     /// `session_expired`: a session had reached its end unused and was removed from the store. One that was ended
     /// before is told as [`TokenRevoked`](Self::TokenRevoked).

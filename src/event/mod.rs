@@ -14,7 +14,7 @@
 //!
 //! What is decided about a request is one event of whoever decides it: a layer, a ready service, or a
 //! [`Session`](crate::session::Session) that no layer has looked at before. What becomes of a login (created, refreshed,
-//! renewed, revoked, expired) is told besides, by the service that keeps it.
+//! revoked, and of a session also renewed, expired) is told besides, by the service that keeps it.
 //!
 //! ```
 //! use portcullis::{MemoryStore, TokenPolicy, TokenService, event::{Event, EventKind, Observer, Reporter}};

@@ -112,8 +112,8 @@ impl Common {
         if client_ip.is_none() && throttle.needs_client_ip() && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 service = scope,
-                "the client's address is not known, so attempts are not limited by it: the host has to tell the peer's \
-                 (PeerAddr, or ClientIpPolicy::peer_from)"
+                "the client's address is not known, so attempts are not limited by it, and anybody can use up those \
+                 that one name has: the host has to tell the peer's (PeerAddr, or ClientIpPolicy::peer_from)"
             );
         }
         Ok(throttle.admit(scope, client_ip, identifier).await?)

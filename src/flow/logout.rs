@@ -98,7 +98,8 @@ impl<I: Send + Sync + 'static> LogoutServiceBuilder<I> {
         self
     }
 
-    /// Ends all logins of the user whose token is presented, as long as that token's own login lives. A repeat is
+    /// Ends all logins of the user whose token is presented, as long as that token's own login lives; a refresh token that
+    /// was rotated away more than once ends its own login alone. A repeat is
     /// answered alike, and so is a token that was never one: who copied a token learns nothing from it, and a browser
     /// whose answer was lost gets rid of its cookies. A [`LogoutAllService`](super::LogoutAllService) behind a layer
     /// says how many logins ended, and is refused by that layer when it is repeated.

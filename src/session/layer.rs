@@ -13,8 +13,13 @@ use super::{
     state::Presented,
 };
 use crate::{
-    client_ip::ClientIpPolicy, cookie::CookieError, error::Faults, identity::AuthContext,
-    problem::ProblemReply, secret::Secret, store::LoginRecord,
+    client_ip::ClientIpPolicy,
+    cookie::CookieError,
+    error::{ConfigError, Faults},
+    identity::AuthContext,
+    problem::ProblemReply,
+    secret::Secret,
+    store::LoginRecord,
 };
 
 /// Gives handlers a [`Session`], in the extensions of the request. See the [module docs](super).
@@ -37,20 +42,18 @@ impl SessionLayer {
 
 impl<R> SessionLayer<R> {
     /// How the client's address is found, for events, where no `AuthLayer` in front has found it. Default: the peer's,
-    /// from the extension [`PeerAddr`](crate::client_ip::PeerAddr). A network of the policy that cannot be read is not
-    /// trusted, and the log says so.
-    pub fn client_ip(self, policy: ClientIpPolicy) -> Self {
+    /// from the extension [`PeerAddr`](crate::client_ip::PeerAddr).
+    ///
+    /// # Errors
+    /// [`ConfigError`] with all faults of the policy. It is told here, because a layer has no other setting that can
+    /// be wrong, and so no `build`.
+    pub fn client_ip(self, policy: ClientIpPolicy) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
         policy.check(&mut faults);
-        if let Err(error) = faults.finish() {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a proxy of the session layer is not trusted"
-            );
-        }
+        faults.finish()?;
         let Engine { tokens, settings, .. } = &*self.engine;
         let engine = Engine { tokens: tokens.clone(), settings: Arc::clone(settings), client_ip: policy };
-        Self { engine: Arc::new(engine), ..self }
+        Ok(Self { engine: Arc::new(engine), ..self })
     }
 
     /// Makes the 503 with this [`MakeReply`](crate::problem::MakeReply), for instance a closure

@@ -70,7 +70,17 @@
 //! handler asks for its session; behind an `AuthLayer` that reads the cookie, that one tells it. A cookie that proves no
 //! session is told, and the request goes on as nobody's.
 //!
-//! [Ready services](crate::flow) for login and logout take the logins behind the sessions, and their cookie:
+//! The policy of the sessions is in force in [`SessionLayer`] and in [`Session`]. An `AuthLayer` and the
+//! [ready services](crate::flow) for login and logout are made on their own, and have to be told:
+//!
+//! | of the policy | to whom | how |
+//! |---|---|---|
+//! | the cookie | layer, login, logout | [`Sessions::cookie`] |
+//! | from where a request may come | layer, login, logout | [`Sessions::csrf`] |
+//! | `clear_site_data` | logout | [`clear_site_data`](crate::flow::LogoutServiceBuilder::clear_site_data), which leaves the cookies out |
+//!
+//! Lifetimes, limits and all else belong to the logins behind the sessions, and go along with [`Sessions::tokens`].
+//! How the client's address is found is no part of the policy: the layers and services have a `client_ip` each.
 //!
 //! ```
 //! use async_trait::async_trait;
@@ -110,14 +120,17 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let sessions = Sessions::new(MemoryStore::new(), SessionPolicy::default());
-//! let (tokens, cookie) = (sessions.tokens(), sessions.cookie());
+//! let (tokens, cookie, csrf) = (sessions.tokens(), sessions.cookie(), sessions.csrf());
+//! let layer = AuthLayer::new(sessions.clone()).without_header().cookie(cookie.clone()).csrf(csrf.clone());
+//! let login = LoginService::new(tokens.clone(), Users).cookie(cookie.clone()).csrf(csrf.clone());
+//! let logout = LogoutService::new(tokens.clone()).cookie(cookie).csrf(csrf);
 //! let app: Router = Router::new()
 //!     .route("/visits", get(visits))
 //!     .layer(SessionLayer::new(&sessions))
-//!     .layer(AuthLayer::new(sessions.clone()).without_header().cookie(cookie.clone()).build()?)
+//!     .layer(layer.build()?)
 //!     // `Users` are the application's accounts. What comes after the layers is not behind them.
-//!     .route_service("/login", LoginService::new(tokens.clone(), Users).cookie(cookie.clone()).build()?)
-//!     .route_service("/logout", LogoutService::new(tokens.clone()).cookie(cookie).build()?);
+//!     .route_service("/login", login.build()?)
+//!     .route_service("/logout", logout.build()?);
 //! # let _ = app;
 //! # Ok(())
 //! # }

@@ -182,14 +182,16 @@ impl SessionPolicyBuilder {
     }
 
     /// From where a request may come that uses its session, where no `AuthLayer` has verified the same cookie. Default:
-    /// from the same origin.
+    /// from the same origin. An `AuthLayer` and ready services have to be told
+    /// ([`Sessions::csrf`](super::Sessions::csrf)).
     pub fn csrf(mut self, policy: CsrfPolicy) -> Self {
         self.csrf = policy;
         self
     }
 
     /// Sends `Clear-Site-Data: "cache", "cookies", "storage"` with the answer to a logout. The browser then removes all
-    /// cookies of the registered domain, those of its other hosts included. Off by default.
+    /// cookies of the registered domain, those of its other hosts included. Off by default. A ready service has to be told
+    /// ([`clear_site_data`](crate::flow::LogoutServiceBuilder::clear_site_data)).
     pub fn clear_site_data(mut self) -> Self {
         self.clear_site_data = true;
         self

@@ -10,6 +10,7 @@ use crate::{
     clock::Clock,
     cookie::CookieSettings,
     credential::Channel,
+    csrf::CsrfPolicy,
     error::Faults,
     event::{Observer, Reporter},
     identity::{Ended, Evidence, Subject},
@@ -98,9 +99,16 @@ impl<I> Sessions<I> {
         &self.tokens
     }
 
-    /// The cookie, for an [`AuthLayer`](crate::AuthLayer).
+    /// The cookie, for an [`AuthLayer`](crate::AuthLayer) and for [ready services](crate::flow).
     pub fn cookie(&self) -> CookieSettings {
         self.settings.cookie.clone()
+    }
+
+    /// From where a request with the cookie may come, for an [`AuthLayer`](crate::AuthLayer) and for
+    /// [ready services](crate::flow): of themselves they know their own defaults only. The
+    /// [`SessionLayer`](super::SessionLayer) has it already.
+    pub fn csrf(&self) -> CsrfPolicy {
+        self.settings.csrf.clone()
     }
 
     /// A new session of a subject that has proved who it is, and its `Set-Cookie`. For login services outside a
@@ -161,7 +169,9 @@ impl<I> Sessions<I> {
         Ok(self.settings.clear())
     }
 
-    /// The value of `Clear-Site-Data` for the answer to a logout, if the policy asks for it.
+    /// The value of `Clear-Site-Data` for the answer to a logout of the application's own, if the policy asks for it. A
+    /// [`LogoutService`](crate::flow::LogoutService) is asked for its own by
+    /// [`clear_site_data`](crate::flow::LogoutServiceBuilder::clear_site_data).
     pub fn clear_site_data(&self) -> Option<HeaderValue> {
         self.settings.clear_site_data.then_some(CLEAR_SITE_DATA)
     }
@@ -174,8 +184,11 @@ impl<I: Send + Sync + 'static> Verify for Sessions<I> {
         self.tokens.recognises(text)
     }
 
+    /// Without the origins: in front of these sessions those of the layer that asks are in force.
     fn describe(&self) -> Description {
-        Self::describe(self)
+        let described = Self::describe(self);
+        let own = described.lines().filter(|(name, _)| !name.starts_with("csrf_"));
+        own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     fn watch(&self, evidence: &Evidence) -> BoxFuture<Ended> {

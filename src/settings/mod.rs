@@ -7,7 +7,8 @@
 //!    none. A number without a unit is a fault.
 //! 4. A key that nobody knows is a fault: a misspelt setting must not leave a default in force.
 //! 5. The settings of a policy inside another one have a prefix: `cookie_path`, `csrf_allow_origin`.
-//! 6. Reading never fails by itself; `build()` reports every fault at once, those of the text included.
+//! 6. Reading never fails by itself; `build()` reports every fault at once, those of the text included, under the key that
+//!    was written ([`ConfigFault::key`](crate::error::ConfigFault::key)).
 //!
 //! ```
 //! use portcullis::TokenPolicy;

@@ -8,12 +8,14 @@ use crate::{clock::Timestamp, error::Faults};
 /// Takes settings out one by one; what is left over nobody knows.
 pub(crate) struct Reader<'a> {
     left: BTreeMap<String, String>,
+    /// What whoever wrote the settings has before the names.
+    prefix: String,
     faults: &'a mut Faults,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(settings: Settings, faults: &'a mut Faults) -> Self {
-        Self { left: settings.0, faults }
+        Self { left: settings.values, prefix: settings.prefix, faults }
     }
 
     pub(crate) fn has(&self, field: &str) -> bool {
@@ -84,29 +86,34 @@ impl<'a> Reader<'a> {
         let text = self.text(field)?;
         let value = parse(&text);
         if value.is_none() {
-            self.faults.add(field, text, rule);
+            self.faults.add_read(&self.prefix, field, &text, rule);
         }
         value
     }
 
     /// Takes these settings out for another reader.
     pub(crate) fn take(&mut self, fields: &[&str]) -> Settings {
-        Settings(fields.iter().filter_map(|field| self.left.remove_entry(*field)).collect())
+        let values = fields.iter().filter_map(|field| self.left.remove_entry(*field)).collect();
+        Settings { values, prefix: self.prefix.clone() }
     }
 
-    /// Takes the settings whose names start with `prefix` out for another reader, which knows them without it.
+    /// Takes the settings whose names start with `prefix` out for another reader, which knows them without it
+    /// and reports them with it.
     pub(crate) fn take_part(&mut self, prefix: &str) -> Settings {
         let part = |name: &String| name.starts_with(prefix);
         let (taken, left) = std::mem::take(&mut self.left).into_iter().partition(|(name, _)| part(name));
         self.left = left;
         let taken: BTreeMap<String, String> = taken;
-        Settings(taken.into_iter().map(|(name, value)| (name[prefix.len()..].to_owned(), value)).collect())
+        let without = |(name, value): (String, String)| (name[prefix.len()..].to_owned(), value);
+        let values = taken.into_iter().map(without).collect();
+        Settings { values, prefix: format!("{}{prefix}", self.prefix) }
     }
 
     /// Every name that is left is one that nobody knows. Its value is not shown: who knows what it is.
     pub(crate) fn finish(self) {
         for name in self.left.into_keys() {
-            self.faults.add("settings", name, "is no setting");
+            let key = format!("{}{name}", self.prefix);
+            self.faults.add("settings", key, "is no setting");
         }
     }
 }

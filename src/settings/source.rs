@@ -12,11 +12,19 @@ use serde::{
 /// Deserializes from any map of texts, numbers, booleans and lists of them. The builders deserialize like it, so
 /// that they can stand in a configuration of the application's own.
 #[derive(Clone, Default)]
-pub struct Settings(pub(super) BTreeMap<String, String>);
+pub struct Settings {
+    pub(super) values: BTreeMap<String, String>,
+    /// What stood before the names where they are a part of others.
+    pub(super) prefix: String,
+}
 
 impl Settings {
+    pub(super) fn new(values: BTreeMap<String, String>) -> Self {
+        Self { values, prefix: String::new() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
     /// The variables of the process's environment whose names start with `prefix`. The rest of the name, in lower
@@ -39,14 +47,14 @@ impl Settings {
             let name = name.as_ref().strip_prefix(prefix)?.to_ascii_lowercase();
             Some((name, value.into()))
         };
-        Self(vars.into_iter().filter_map(named).collect())
+        Self::new(vars.into_iter().filter_map(named).collect())
     }
 }
 
 /// Shows the names: a secret may have been put here by mistake.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.values.keys()).finish()
     }
 }
 
@@ -68,7 +76,7 @@ impl<'de> Deserialize<'de> for Settings {
                         return Err(serde::de::Error::custom("a setting came twice"));
                     }
                 }
-                Ok(Settings(settings))
+                Ok(Settings::new(settings))
             }
         }
 

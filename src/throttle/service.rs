@@ -79,9 +79,10 @@ impl Throttle {
         Ok(())
     }
 
-    /// Whether it counts nothing, or less than it was asked for, where the client's address is not known.
+    /// Whether the address decides anything: without it the limit for each address counts nothing, and the bucket of an
+    /// identifier is everybody's.
     pub(crate) fn needs_client_ip(&self) -> bool {
-        self.policy.per_client_ip.is_some()
+        self.policy.per_client_ip.is_some() || self.policy.per_identifier.is_some()
     }
 
     async fn hit(&self, key: &CounterKey, limit: Limit, now: Timestamp) -> Result<Hit, Throttled> {

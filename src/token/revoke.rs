@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    ratchet,
+    pepper::KeyTrouble,
+    ratchet::{self, Kind},
     service::{Parts, TokenService},
 };
 use crate::{
@@ -67,6 +68,10 @@ impl<I> TokenService<I> {
     /// token of one that has ended has no say over the others. Says how many ended; none is no error, so it may be
     /// repeated.
     ///
+    /// A refresh token that is older than the direct predecessor of the current one ends its own login and no other, as
+    /// its refresh would: no honest client still has it. The predecessor has a say, because its client may have lost the
+    /// answer with the current one.
+    ///
     /// # Errors
     /// As [`logout`](Self::logout).
     ///
@@ -77,8 +82,12 @@ impl<I> TokenService<I> {
             return Ok(0);
         };
         let found = self.parts.store.find(&record.id).wait().await.map_err(Parts::store_failed)?;
-        if !found.is_some_and(|found| self.parts.lives(&found)) {
+        let Some(Found { record, .. }) = found.filter(|found| self.parts.lives(found)) else {
             return Ok(0);
+        };
+        if self.parts.is_outdated(&record, token)? {
+            self.revoke(&record.id).await.map_err(Parts::store_failed)?;
+            return Ok(1);
         }
         self.revoke_subject(&record.subject).await.map_err(Parts::store_failed)
     }
@@ -158,6 +167,28 @@ impl Parts {
     async fn record(&self, id: &TokenId) -> Result<Option<Arc<LoginRecord>>, Refusal> {
         let found = self.store.find(id).wait().await.map_err(Self::store_failed)?;
         Ok(found.map(|Found { record, .. }| record))
+    }
+
+    /// Whether this is a refresh token of the login, but neither the current one nor its direct predecessor.
+    fn is_outdated(&self, record: &LoginRecord, token: &str) -> Result<bool, Refusal> {
+        let Some(presented) = text::parse_refresh(token, &self.policy.brands) else {
+            return Ok(false);
+        };
+        let stored = if presented.generation == record.generation {
+            record.refresh.as_ref()
+        } else if presented.generation.checked_add(1) == Some(record.generation) {
+            record.previous.as_deref()
+        } else {
+            None
+        };
+        let Some(stored) = stored else {
+            return Ok(true);
+        };
+        match ratchet::proves(Kind::Refresh, record, &presented.secret, stored, self.pepper.as_ref()) {
+            Ok(proven) => Ok(!proven),
+            Err(KeyTrouble::Retired) => Ok(true),
+            Err(unknown) => Err(self.key_trouble(unknown, record)),
+        }
     }
 
     /// Says whether this call ended it.

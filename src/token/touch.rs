@@ -133,7 +133,8 @@ impl Parts {
     /// request, or the store did not answer: the next use tries again.
     fn note_touch(&self, record: &LoginRecord, renewed: bool, written: &Result<bool, StoreError>) -> bool {
         match written {
-            Ok(true) if renewed => self.emit(EventKind::SessionRenewed, record),
+            // A key or a pair of tokens that lasts longer is no session: nothing is told of it, as of its other uses.
+            Ok(true) if renewed && record.is_session() => self.emit(EventKind::SessionRenewed, record),
             Ok(_) => {}
             Err(_) => self.emit(EventKind::TouchLost, record),
         }

@@ -125,31 +125,29 @@ impl MemoryStore {
         removed
     }
 
-    /// Makes room for a login of this subject under its limit: the logins that have to end for it. Those that have
-    /// ended already are removed.
-    fn make_room(
+    /// What makes room for a login of this subject under its limit: the logins that have to end for it, and those
+    /// that have ended long enough ago to be removed. Changes nothing itself: the login may still be refused.
+    fn room_for(
         &self,
-        index: &mut Index,
+        index: &Index,
         subject: &SubjectRow,
         insertion: &Insertion,
-        purged: &mut Vec<Arc<LoginRecord>>,
-    ) -> Result<Vec<TokenId>, StoreError> {
+    ) -> Result<(Vec<TokenId>, Vec<TokenId>), StoreError> {
         let (max, refuse) = match insertion.limit {
-            LiveLimit::Unlimited => return Ok(Vec::new()),
+            LiveLimit::Unlimited => return Ok((Vec::new(), Vec::new())),
             LiveLimit::Refuse(max) => (max as usize, true),
             LiveLimit::EndOldest(max) => (max as usize, false),
         };
         let rows = self.0.rows.pin();
-        let mut live = Vec::new();
-        for id in index.logins_of(subject).collect::<Vec<_>>() {
+        let (mut live, mut over) = (Vec::new(), Vec::new());
+        for id in index.logins_of(subject) {
             let Some(Row { record, .. }) = rows.get(&id) else { continue };
             if record.is_live(insertion.now) && record.epoch == subject.epoch() {
                 if Some(id) != insertion.replaces {
                     live.push((record.created, id));
                 }
             } else if record.purgeable_from() <= insertion.purge_before {
-                // Else a loop of logins and logouts would make each login dearer than the one before.
-                purged.extend(self.remove_locked(index, id));
+                over.push(id);
             }
         }
         let surplus = (live.len() + 1).saturating_sub(max);
@@ -157,7 +155,8 @@ impl MemoryStore {
             return Err(StoreError::new(StoreErrorKind::LimitReached));
         }
         live.sort_unstable();
-        Ok(live.into_iter().take(surplus).map(|(_, id)| id).collect())
+        let ended = live.into_iter().take(surplus).map(|(_, id)| id).collect();
+        Ok((ended, over))
     }
 }
 
@@ -186,19 +185,20 @@ impl TokenStore for MemoryStore {
         if rows.contains_key(&record.id) {
             return Err(StoreError::new(StoreErrorKind::Conflict));
         }
-        let mut purged = Vec::new();
-        let ended = match index.find_subject(&record.subject) {
-            Some(subject) => self.make_room(index, &subject, &insertion, &mut purged)?,
-            None => Vec::new(),
+        let (ended, over) = match index.find_subject(&record.subject) {
+            Some(subject) => self.room_for(index, &subject, &insertion)?,
+            None => (Vec::new(), Vec::new()),
         };
-        if index.len() >= self.0.capacity {
-            let removed = self.purge_locked(index, insertion.purge_before, PURGE_BATCH);
-            if removed.is_empty() {
-                return Err(StoreError::new(StoreErrorKind::Full));
-            }
-            purged.extend(removed);
+        let is_full = index.len() - over.len() >= self.0.capacity;
+        if is_full && index.first_ended(insertion.purge_before).is_none() {
+            return Err(StoreError::new(StoreErrorKind::Full));
         }
-        // Nothing fails from here on.
+        // Nothing fails from here on. The subject's own go first: else a loop of logins and logouts would make each
+        // login dearer than the one before.
+        let mut purged: Vec<_> = over.into_iter().filter_map(|id| self.remove_locked(index, id)).collect();
+        if is_full {
+            purged.extend(self.purge_locked(index, insertion.purge_before, PURGE_BATCH));
+        }
         let superseded = Revocation::new(insertion.now, RevokeReason::Superseded);
         for id in &ended {
             self.revoke_locked(index, id, superseded);

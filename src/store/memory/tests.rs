@@ -96,6 +96,22 @@ async fn revoked_logins_can_be_purged_at_once() {
     assert!(store.find(&living).wait().await.unwrap().is_some());
 }
 
+/// Else a loop of logins and logouts would make each login dearer than the one before.
+#[tokio::test]
+async fn a_login_under_a_limit_removes_what_has_ended_of_its_subject() {
+    let (store, time, _) = service(1_000);
+    let policy = TokenPolicy::builder().limit(LiveLimit::Refuse(1)).build().unwrap();
+    let tokens = TokenService::new(store.clone(), policy).clock(time.clock());
+    let other = login(&tokens, "b").await.unwrap();
+    tokens.revoke(&other).await.unwrap();
+    for _ in 0..10 {
+        let id = login(&tokens, "a").await.unwrap();
+        assert_eq!(login(&tokens, "a").await, Err(IssueErrorKind::LimitReached));
+        assert_eq!(store.len(), 2, "the one that lives, and somebody else's");
+        tokens.revoke(&id).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_rotation_needs_the_subjects_epoch() {
     let (store, time, tokens) = service(3);

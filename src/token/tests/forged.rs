@@ -45,6 +45,25 @@ async fn sec_e06_a_tag_made_with_the_lineage_key_is_not_enough() {
     fixture.refresh(&texts[2]).await.unwrap();
 }
 
+/// So does a logout of all: whoever copied the store can end the logins whose keys he has, and through them no other.
+#[tokio::test]
+async fn sec_e06_a_tag_made_with_the_lineage_key_has_no_say_over_other_logins() {
+    let fixture = fixture();
+    let other = fixture.login().await;
+    for older in [0, 1, 2] {
+        let (id, texts) = fixture.lineage().await;
+        let before = fixture.record(&id).await;
+        let (brand, generation) = (fixture.tokens.parts.policy.brand(), before.generation - older);
+        let secret = text::encode_secret(&random::bytes().unwrap());
+        let tag = |tagged: &str| ratchet::tag(&before.lineage, tagged);
+        let forged = text::compose_refresh(brand, id, generation, &secret, tag);
+        let ended = fixture.tokens.logout_everywhere(forged.expose(), Channel::Header).await;
+        assert_eq!(ended.unwrap(), 1);
+        assert_eq!(fixture.refresh(&texts[2]).await.map(|_| ()), Err(Reason::Revoked));
+        fixture.verify(other.access().expose()).await.unwrap();
+    }
+}
+
 /// Whoever has a login knows its texts, never the key of another one: each login draws its own.
 #[tokio::test]
 async fn sec_e06_a_tag_of_another_login_is_refused() {

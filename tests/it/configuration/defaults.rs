@@ -209,6 +209,25 @@ fn r052_a_layer_prints_what_is_in_force_and_not_what_was_meant_to_be() {
     assert_eq!(value(&bare.describe(), "realm"), "api");
 }
 
+/// The origins of sessions are in force where the layer is told of them, and are printed there.
+#[test]
+fn r052_a_layer_prints_the_origins_of_sessions_only_where_it_has_them() {
+    let csrf = CsrfPolicy::new().allow_origin("https://app.test").allow_same_site();
+    let policy = SessionPolicy::builder().csrf(csrf.clone()).clear_site_data().build().unwrap();
+    let sessions = Sessions::new(MemoryStore::new(), policy);
+    assert_eq!(sessions.csrf().describe(), csrf.describe());
+    assert_eq!(value(&sessions.describe(), "csrf_allow_origin"), "https://app.test");
+    let layer = || AuthLayer::new(sessions.clone()).without_header().cookie(sessions.cookie());
+    let (bare, told) = (layer().build().unwrap(), layer().csrf(sessions.csrf()).build().unwrap());
+    for (layer, origins, same_site) in [(bare, "", "false"), (told, "https://app.test", "true")] {
+        let described = layer.describe();
+        assert_eq!(value(&described, "csrf_allow_origin"), origins);
+        assert_eq!(value(&described, "csrf_allow_same_site"), same_site);
+        assert!(described.lines().all(|(name, _)| !name.starts_with("authenticator_1_csrf_")), "{described}");
+        assert_eq!(value(&described, "authenticator_1_idle"), "24h");
+    }
+}
+
 #[test]
 fn r052_a_service_prints_its_policy_and_which_key_it_uses() {
     let text = format!("pk1_0a0b0c0d{}", (0..32).map(|byte| format!("{byte:02x}")).collect::<String>());

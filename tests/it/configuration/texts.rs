@@ -167,7 +167,7 @@ fn r053_every_fault_of_every_policy_is_in_the_layers_one_error() {
             fault("settings", "domain"),
             fault("path", "app"),
             fault("allow_same_site", "yes"),
-            fault("settings", "allow_origins"),
+            fault("settings", "csrf_allow_origins"),
             fault("allow_origin", "http://a.test"),
             fault("header", "x-real-ip"),
             fault("trust", "0.0.0.0/0"),
@@ -184,6 +184,53 @@ fn r053_every_fault_of_every_policy_is_in_the_layers_one_error() {
     assert_eq!(faults(layer().client_ip(proxies).build()), [fault("settings", "trusted")]);
     let nameless: CookieSettings = file(json!({"path": "/app"}));
     assert_eq!(faults(layer().cookie(nameless).build()), [fault("cookie", "")]);
+}
+
+/// Whoever wrote the text looks for what stands there, and not for the name of a setter.
+#[test]
+fn r053_a_fault_of_a_text_names_the_key_that_was_written() {
+    let keys = |error: ConfigError| {
+        let keys = error.faults().iter().map(|fault| (fault.key().to_owned(), fault.field().to_owned()));
+        (keys.collect::<Vec<_>>(), error.to_string())
+    };
+    let pair = |key: &str, field: &str| (key.to_owned(), field.to_owned());
+    let text = json!({
+        "cookie_same_site": "strickt", "cookie_domain": "hunter2", "csrf_allow_same_site": "yes",
+        "csrf_allow_origins": "hunter3", "cache_users": "soon", "idle": "1", "idel": "hunter4",
+    });
+    let (found, shown) = keys(file::<SessionPolicyBuilder>(text).build().unwrap_err());
+    let expected = [
+        pair("idle", "idle"),
+        pair("settings", "settings"),
+        pair("cookie_same_site", "same_site"),
+        pair("settings", "settings"),
+        pair("csrf_allow_same_site", "allow_same_site"),
+        pair("settings", "settings"),
+        pair("cache_users", "cache_users"),
+    ];
+    assert_eq!(found, expected);
+    for part in [
+        r#"; cookie_same_site = "strickt": "#,
+        r#"settings = "idel": "#,
+        r#"settings = "cookie_domain": "#,
+        r#"; csrf_allow_same_site = "yes": "#,
+        r#"settings = "csrf_allow_origins": "#,
+    ] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    assert!(!shown.contains("hunter"), "{shown}");
+
+    let wrong = vars(&[("CLIENT_IP_HEADER", "x-real-ip"), ("CLIENT_IP_TRUSTED", "a"), ("REDIRECT_TOO", "/")]);
+    let (found, shown) =
+        keys(layer().redirect_to(RedirectPolicy::to("/login")).settings(wrong).build().unwrap_err());
+    assert_eq!(found[0], pair("client_ip_header", "header"));
+    assert!(
+        shown.contains(r#"settings = "client_ip_trusted": "#) && shown.contains(r#""redirect_too": "#),
+        "{shown}"
+    );
+    // A policy that is read alone has no prefix.
+    let (found, _) = keys(layer().csrf(file(json!({"allow_same_site": "yes"}))).build().unwrap_err());
+    assert_eq!(found, [pair("allow_same_site", "allow_same_site")]);
 }
 
 /// What was wrong stays wrong, whatever is set afterwards, and a repaired text adds no second report.

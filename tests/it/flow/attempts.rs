@@ -186,7 +186,8 @@ async fn r139_the_limit_for_refreshes_lets_fifty_tabs_through_and_stops_a_flood(
     assert_eq!(let_in, 30);
 }
 
-/// Without the peer's address a limit for each address limits nothing: said once, not for every request.
+/// Without the peer's address a limit for each address limits nothing, and one for each name is everybody's: said once,
+/// not for every request.
 #[tokio::test]
 async fn r139_a_throttle_that_is_not_told_the_address_is_logged_once_for_each_service() {
     let flow = flow();
@@ -194,7 +195,10 @@ async fn r139_a_throttle_that_is_not_told_the_address_is_logged_once_for_each_se
     let by_name = Throttle::new(MemoryCounters::new(), by_name).clock(flow.fixture.time.clock());
     let login = flow.login().throttle(throttle(&flow)).build().unwrap();
     let refresh = RefreshService::new(flow.fixture.tokens.clone()).throttle(throttle(&flow)).build().unwrap();
-    let unlimited = flow.login().throttle(by_name).build().unwrap();
+    let by_name = flow.login().throttle(by_name).build().unwrap();
+    let unlimited = ThrottlePolicy::builder().per_client_ip(None).per_identifier(None).build().unwrap();
+    let unlimited = Throttle::new(MemoryCounters::new(), unlimited).clock(flow.fixture.time.clock());
+    let unlimited = flow.login().throttle(unlimited).build().unwrap();
     let (log, _guard) = Log::capture();
     let warnings = |text: &str| text.matches("the client's address is not known").count();
     let ask = async |number: usize| {
@@ -205,10 +209,12 @@ async fn r139_a_throttle_that_is_not_told_the_address_is_logged_once_for_each_se
             request.body(Body::from(body.clone())).unwrap()
         };
         let (mut login, mut refresh) = (login.clone(), refresh.clone());
-        let (mut unlimited, mut bare) = (unlimited.clone(), flow.login().build().unwrap());
+        let (mut by_name, mut unlimited) = (by_name.clone(), unlimited.clone());
+        let mut bare = flow.login().build().unwrap();
         assert_eq!(login.call(request()).await.unwrap().status(), 401);
         assert_eq!(refresh.call(request()).await.unwrap().status(), 401);
         assert_eq!(unlimited.call(request()).await.unwrap().status(), 401);
+        assert_eq!(by_name.call(request()).await.unwrap().status(), 401);
         assert_eq!(bare.call(request()).await.unwrap().status(), 401);
     };
     // Where the address is known, nothing has to be said.
@@ -217,8 +223,8 @@ async fn r139_a_throttle_that_is_not_told_the_address_is_logged_once_for_each_se
     for number in 0..40 {
         ask(number).await;
     }
-    assert_eq!(warnings(&log.text()), 2, "{}", log.text());
-    for service in ["login", "refresh"] {
-        assert_eq!(log.text().matches(&format!("service=\"{service}\"")).count(), 1);
+    assert_eq!(warnings(&log.text()), 3, "{}", log.text());
+    for (service, times) in [("login", 2), ("refresh", 1)] {
+        assert_eq!(log.text().matches(&format!("service=\"{service}\"")).count(), times);
     }
 }

@@ -2,8 +2,10 @@
 
 use http::Method;
 use portcullis::{
+    credential::Channel,
     flow::{LogoutAllService, LogoutService},
     identity::Subject,
+    problem::Reason,
 };
 use serde_json::json;
 use tower::Layer;
@@ -13,7 +15,7 @@ use super::{
     logout::{cleared, in_cookies},
     post, send,
 };
-use crate::support::{Mode, bearer, secs};
+use crate::support::{Mode, bearer, refresh_text, secs};
 
 #[tokio::test]
 async fn r051_a_logout_everywhere_ends_all_logins_of_the_caller_and_nobody_elses() {
@@ -75,6 +77,36 @@ async fn r051_a_logout_everywhere_needs_a_caller_and_a_store() {
     flow.fixture.store.set(Mode::Now);
     assert_eq!(send(&guarded, Method::GET, "/", &headers, "").await.status, 405);
     assert_eq!(flow.fixture.tokens.revoke_subject(&Subject::local("ada")).await.unwrap(), 1);
+}
+
+/// What an old refresh token is worth, for a refresh as for this: its own login.
+#[tokio::test]
+async fn r051_an_old_refresh_token_has_no_say_over_other_logins() {
+    let flow = flow();
+    let everywhere = LogoutService::new(flow.fixture.tokens.clone()).everywhere().build().unwrap();
+    // The age of the token in rotations, and whether it may end everything.
+    for (age, all) in [(0, true), (1, true), (2, false), (3, false)] {
+        let (phone, laptop) = (flow.fixture.login("ada").await, flow.fixture.login("ada").await);
+        let captured = refresh_text(&laptop);
+        let (mut access, mut refresh) = (laptop.access().expose().to_owned(), captured.clone());
+        for _ in 0..age {
+            let next = flow.fixture.refresh(&refresh).await.unwrap();
+            (access, refresh) = (next.access().expose().to_owned(), refresh_text(&next));
+        }
+        flow.fixture.verify(&access).await.unwrap();
+        let (_, value) = bearer(&captured);
+        for _ in 0..2 {
+            assert_eq!(post(&everywhere, &[("authorization", &value)], "").await.status, 204);
+            assert_eq!(flow.fixture.verify(&access).await, Err(Reason::Revoked), "its own, at any age");
+            assert_eq!(flow.fixture.verify(phone.access().expose()).await.is_err(), all, "{age}");
+        }
+    }
+    // Nor has the token of before new credentials, which proves nothing any more: it may be what they were changed for.
+    let (phone, laptop) = (flow.fixture.login("bob").await, flow.fixture.login("bob").await);
+    let (tokens, captured) = (&flow.fixture.tokens, refresh_text(&laptop));
+    tokens.rekey(&laptop.record().id()).await.unwrap();
+    let ended = tokens.logout_everywhere(&captured, Channel::Header).await.unwrap();
+    assert_eq!((ended, flow.fixture.verify(phone.access().expose()).await), (0, Ok(())));
 }
 
 /// A service of its own needs no layer, so a repeat meets nobody who would refuse it.

@@ -136,6 +136,34 @@ pub(crate) async fn r060_a_limit_counts_live_logins_and_ends_the_oldest(bench: &
     }
 }
 
+/// A login that is refused removes nothing, and what one that is not removes is told, no more and no less.
+pub(crate) async fn r060_a_refused_login_leaves_what_has_ended(bench: &Bench) {
+    let (live, over, foreign) =
+        (bench.login("ada").await, bench.login("ada").await, bench.login("bob").await);
+    for ended in [&over, &foreign] {
+        bench.one.revoke(&ended.id(), bench.ended()).await.unwrap();
+    }
+    let before = bench.ids().await;
+    let insert = async |limit| {
+        let mut insertion = bench.limited(limit);
+        (insertion.now, insertion.purge_before) = (bench.after(2 * HOUR), bench.after(2 * HOUR));
+        bench.one.insert(bench.draft("ada").await.record, insertion).await
+    };
+    let refused = insert(LiveLimit::Refuse(1)).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::LimitReached);
+    assert_eq!(bench.ids().await, before, "nothing was changed");
+
+    for limit in [LiveLimit::Refuse(2), LiveLimit::EndOldest(2), LiveLimit::Unlimited] {
+        let before = bench.ids().await;
+        let inserted = insert(limit).await.unwrap();
+        let after = bench.ids().await;
+        let gone: Vec<_> = before.into_iter().filter(|id| !after.contains(id)).collect();
+        assert!(inserted.purged.iter().all(|record| record.revoked().is_some()));
+        assert_eq!(sorted(inserted.purged.iter().map(|record| record.id()).collect()), gone, "{limit:?}");
+        assert!(after.contains(&live.id()), "it has ended at most");
+    }
+}
+
 fn sorted(mut ids: Vec<portcullis::text::TokenId>) -> Vec<portcullis::text::TokenId> {
     ids.sort();
     ids

@@ -20,6 +20,7 @@ macro_rules! keeps_logins {
                 r060_an_id_is_taken_once_and_for_all
                 r060_a_login_may_end_another_in_the_same_step
                 r060_a_limit_counts_live_logins_and_ends_the_oldest
+                r060_a_refused_login_leaves_what_has_ended
                 r060_lists_go_by_id_page_by_page
             }
             writes {

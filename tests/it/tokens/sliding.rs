@@ -64,6 +64,26 @@ async fn r041_a_use_after_the_interval_extends_the_token_and_keeps_its_text() {
     }
 }
 
+/// Not by the channel alone, and not by the want of a refresh token alone.
+#[tokio::test]
+async fn r041_a_login_that_is_no_session_lasts_longer_and_no_session_is_told() {
+    let with_refresh = policy().refresh_ttl(Some(3 * HOUR)).sliding_with_refresh().build().unwrap();
+    for mode in [Mode::Now, Mode::Later] {
+        let (key, pairs) = (sliding(), fixture_with(with_refresh.clone()));
+        let of_header = (key.login("ada").await, &key);
+        let pair = (pairs.login("ada").await, &pairs);
+        let pair_in_cookies = (pairs.cookie_login("ada").await, &pairs);
+        for (login, fixture) in [of_header, pair, pair_in_cookies] {
+            fixture.store.set(mode);
+            fixture.time.advance(50 * MINUTE);
+            assert!(open(fixture, &login).await.unwrap().renewal().is_some());
+            assert_eq!(end(fixture, &login).await, fixture.time.now().plus(HOUR));
+            assert_eq!(fixture.events.count("session_renewed"), 0, "{mode:?}");
+            fixture.time.set(START);
+        }
+    }
+}
+
 #[tokio::test]
 async fn r041_off_by_default_a_use_is_noted_and_extends_nothing() {
     let fixture = fixture_with(TokenPolicy::default());
@@ -229,7 +249,7 @@ async fn r042_without_an_interval_no_use_is_noted() {
 #[tokio::test]
 async fn r043_the_absolute_end_cuts_the_extension_which_is_then_written_once() {
     let fixture = sliding();
-    let login = fixture.login("ada").await;
+    let login = fixture.cookie_login("ada").await;
     let ceiling = START.plus(10 * HOUR);
     while fixture.time.now() < START.plus(9 * HOUR) {
         fixture.time.advance(30 * MINUTE);
@@ -255,7 +275,7 @@ async fn r043_the_absolute_end_cuts_the_extension_which_is_then_written_once() {
 #[tokio::test]
 async fn r043_a_partly_cut_extension_is_the_last() {
     let fixture = sliding();
-    let login = fixture.login("ada").await;
+    let login = fixture.cookie_login("ada").await;
     for _ in 0..11 {
         fixture.time.advance(50 * MINUTE);
         open(&fixture, &login).await.unwrap();
