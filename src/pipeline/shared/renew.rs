@@ -23,6 +23,9 @@ use crate::{
 /// after a crash nobody waits for long.
 const ORDINARY_TTL: Duration = Duration::from_secs(5);
 
+/// By how much the wait outlasts the lock of a process that has died: it may have renewed it just before.
+const OUTLASTED: Duration = Duration::from_secs(1);
+
 /// How often a token that has been fetched is offered to the store, and how long is waited before the second time;
 /// twice as long before each further one.
 const PUT_ATTEMPTS: u32 = 4;
@@ -156,7 +159,7 @@ where
             }
             let careful = self.is_careful(&look);
             let (ttl, patience) = if careful {
-                (self.careful_ttl(), self.careful_ttl())
+                (self.careful_ttl(), self.careful_ttl().saturating_add(OUTLASTED))
             } else {
                 (ORDINARY_TTL.min(self.careful_ttl()), self.fetch_timeout)
             };
