@@ -67,10 +67,10 @@ impl Parts {
                     self.obtain(landing, &fetch, self.refreshable(step, &origin, renewal)).await
                 }
             };
+            let sent = |parent: &&Parent| fetch.has_used(&self.steps[parent.step].name);
             let landed = obtained.and_then(|obtained| {
                 if obtained.token.was_fetched() {
-                    let used = parents.iter().filter(|parent| fetch.has_used(&self.steps[parent.step].name));
-                    used.for_each(|parent| parent.held.lease.mark_accepted());
+                    parents.iter().filter(sent).for_each(|parent| parent.held.lease.mark_accepted());
                 }
                 landing.land(obtained, origin, started)
             });
@@ -85,13 +85,13 @@ impl Parts {
                 Err(error) => {
                     let error = error.in_step(&this.name);
                     self.tell_failed(step, &error, started);
-                    let sent = parents.iter().filter(|parent| fetch.has_used(&self.steps[parent.step].name));
-                    let doubtful = self.doubtful(sent);
-                    let blames = blamed.is_none() && blame::falls_on_parents(&error);
-                    if !blames || !self.renew_parents(&parents, &fetch).await? {
+                    if blamed.is_some() || !blame::falls_on_parents(&error) {
                         return Err(error);
                     }
-                    blamed = Some(doubtful);
+                    blamed = Some(self.doubtful(parents.iter().filter(sent)));
+                    if !self.renew_parents(&parents, &fetch).await? {
+                        return Err(error);
+                    }
                 }
             }
         }

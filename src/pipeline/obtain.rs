@@ -108,9 +108,7 @@ impl Parts {
     ) -> Option<Arc<Held>> {
         let this = &self.steps[step];
         let held = this.slot.load().as_ref().map(Arc::clone)?;
-        let from_old = |renewal: &Arc<Renewal>| {
-            !renewal.anew && !this.parents.iter().any(|parent| renewal.includes(*parent))
-        };
+        let from_old = |renewal: &Arc<Renewal>| !renewal.anew && !renewal.renews_one(&this.parents);
         let same_parents = !self.bound || held.origin.parents == origin.parents;
         let usable = held.origin.epoch == origin.epoch && same_parents && renewal.is_none_or(from_old);
         (usable && held.has_refresh()).then_some(held)
