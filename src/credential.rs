@@ -27,6 +27,11 @@ pub struct Credential<'a> {
 // ===== impl Channel =====
 
 impl Channel {
+    /// The channel of this [name](Self::as_str), for a store that reads one back.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Header, Self::Cookie].into_iter().find(|channel| channel.as_str() == name)
+    }
+
     /// The name under which the channel is stored and hashed.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -159,6 +159,8 @@ pub enum RevokeReason {
     CredentialsChanged,
     /// An operator ended every login of the service.
     Everyone,
+    /// A reason that this version does not know, read from a store: a newer version has written it.
+    Other,
 }
 
 // ===== impl EventKind =====
@@ -306,6 +308,22 @@ impl RepeatedBy {
 // ===== impl RevokeReason =====
 
 impl RevokeReason {
+    const ALL: [Self; 7] = [
+        Self::Logout,
+        Self::Reuse,
+        Self::Inactive,
+        Self::Superseded,
+        Self::CredentialsChanged,
+        Self::Everyone,
+        Self::Other,
+    ];
+
+    /// The reason of this [name](Self::as_str), for a store that reads one back. Of a reason that is not known,
+    /// [`Other`](Self::Other): what is revoked stays so.
+    pub fn from_name(name: &str) -> Self {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name).unwrap_or(Self::Other)
+    }
+
     /// The name under which it is logged and counted.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -315,6 +333,7 @@ impl RevokeReason {
             Self::Superseded => "superseded",
             Self::CredentialsChanged => "credentials_changed",
             Self::Everyone => "everyone",
+            Self::Other => "other",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who somebody is: an id, and who vouches for it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Who vouches for a subject's id. The same id of two issuers is two subjects.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,7 +35,32 @@ pub struct Subject {
     id: Box<str>,
 }
 
+impl Issuer {
+    /// The issuer as one text, for a store: `local`, `nobody`, or `url:` and the issuer identifier.
+    pub fn to_name(&self) -> Cow<'static, str> {
+        match self {
+            Self::Local => Cow::Borrowed("local"),
+            Self::Nobody => Cow::Borrowed("nobody"),
+            Self::Url(url) => Cow::Owned(format!("url:{url}")),
+        }
+    }
+
+    /// The issuer of this [name](Self::to_name), for a store that reads one back.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "local" => Some(Self::Local),
+            "nobody" => Some(Self::Nobody),
+            _ => name.strip_prefix("url:").map(|url| Self::Url(url.into())),
+        }
+    }
+}
+
 impl Subject {
+    /// A subject of this issuer.
+    pub fn new(issuer: Issuer, id: impl Into<Box<str>>) -> Self {
+        Self { issuer, id: id.into() }
+    }
+
     /// A subject of this service.
     pub fn local(id: impl Into<Box<str>>) -> Self {
         Self { issuer: Issuer::Local, id: id.into() }

@@ -85,6 +85,38 @@ impl Digest {
         }
     }
 
+    /// A digest as [`to_bytes`](Self::to_bytes) wrote it, for a store that reads one back. `None` for any other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&algorithm, rest) = bytes.split_first()?;
+        let (&has_key, rest) = rest.split_first()?;
+        let (key, hash) = match has_key {
+            0 => (None, rest),
+            1 => rest.split_first_chunk().map(|(key, hash)| (Some(KeyId::from_bytes(*key)), hash))?,
+            _ => return None,
+        };
+        let hash = match algorithm {
+            1 => HashBytes::Sha256(hash.try_into().ok()?),
+            2 => HashBytes::Sha384(hash.try_into().ok()?),
+            3 => HashBytes::Sha512(hash.try_into().ok()?),
+            _ => return None,
+        };
+        Some(Self::new(key, hash))
+    }
+
+    /// Algorithm, key and hash as bytes to store, at most 70: one byte for the algorithm (1, 2 and 3 for SHA-256, 384
+    /// and 512), one that says whether a key follows, its four bytes, and the hash.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let algorithm = match self.algorithm() {
+            HashAlgorithm::Sha256 => 1,
+            HashAlgorithm::Sha384 => 2,
+            HashAlgorithm::Sha512 => 3,
+        };
+        let mut bytes = vec![algorithm, u8::from(self.key().is_some())];
+        bytes.extend(self.key().iter().flat_map(KeyId::as_bytes));
+        bytes.extend(self.as_bytes());
+        bytes
+    }
+
     /// Compares the hashes in constant time.
     pub(crate) fn matches(&self, other: &HashBytes) -> bool {
         match (&self.0, other) {
@@ -111,5 +143,30 @@ impl fmt::Debug for Digest {
             .field("algorithm", &self.algorithm())
             .field("key", &self.key())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r203_a_digest_is_read_back_as_it_was_written() {
+        let hashes = [HashBytes::Sha256([7; 32]), HashBytes::Sha384([8; 48]), HashBytes::Sha512([9; 64])];
+        for hash in hashes {
+            for key in [None, Some(KeyId::from_bytes([0, 1, 2, 255]))] {
+                let digest = Digest::new(key, hash.clone());
+                let bytes = digest.to_bytes();
+                let back = Digest::from_bytes(&bytes).unwrap();
+                assert_eq!((back.key(), back.as_bytes()), (key, hash.as_bytes()));
+                assert_eq!(back.algorithm(), digest.algorithm());
+                for end in 0..bytes.len() {
+                    assert!(Digest::from_bytes(&bytes[..end]).is_none(), "{end} of {}", bytes.len());
+                }
+                assert!(Digest::from_bytes(&[bytes.as_slice(), &[0]].concat()).is_none());
+            }
+        }
+        assert!(Digest::from_bytes(&[[4, 0].as_slice(), &[0; 32]].concat()).is_none());
+        assert!(Digest::from_bytes(&[[1, 2].as_slice(), &[0; 36]].concat()).is_none());
     }
 }

@@ -37,10 +37,22 @@ impl StoreError {
         Self { kind: StoreErrorKind::Unavailable, source: Some(source.into().into()) }
     }
 
+    /// [`StoreErrorKind::Unavailable`] because this column of a record that was read cannot be: somebody else has
+    /// written it. Of what is in it nothing is said.
+    pub fn damaged(column: &'static str) -> Self {
+        Self::unavailable(Damaged { column })
+    }
+
     /// The kind.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind
     }
+}
+
+/// A column does not hold what was written.
+#[derive(Debug)]
+struct Damaged {
+    column: &'static str,
 }
 
 /// Shows the kind, not the cause: its text is the engine's.
@@ -66,3 +78,11 @@ impl Error for StoreError {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the column `{}` of a stored record cannot be read", self.column)
+    }
+}
+
+impl Error for Damaged {}

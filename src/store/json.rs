@@ -3,13 +3,18 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Map, Value};
 
 /// The longest context, in bytes of JSON: parts of it, such as the user agent, come from outside.
 pub const CONTEXT_MAX: usize = 8 * 1024;
 /// The longest data, in bytes of JSON.
 pub const DATA_MAX: usize = 64 * 1024;
+
+const EMPTY: &str = "{}";
 
 /// What the application noted at the login: device, address, user agent. A JSON object, empty by default, that
 /// nothing changes afterwards.
@@ -51,6 +56,21 @@ impl Context {
         }
     }
 
+    /// The context of this JSON text, for a store that reads one back.
+    ///
+    /// # Errors
+    /// [`JsonError::NotAnObject`] for any other text, and [`JsonError::TooLong`] above 8 KiB.
+    pub fn from_json(text: &str) -> Result<Self, JsonError> {
+        if text == EMPTY {
+            return Ok(Self::default());
+        }
+        check(text, CONTEXT_MAX)?;
+        if !text.starts_with('{') {
+            return Err(JsonError::NotAnObject);
+        }
+        Ok(Self(Some(text.into())))
+    }
+
     fn of(map: &Map<String, Value>) -> Result<Self, JsonError> {
         if map.is_empty() {
             return Ok(Self::default());
@@ -88,7 +108,7 @@ impl Context {
 
     /// The object as JSON text.
     pub fn as_json(&self) -> &str {
-        self.0.as_deref().unwrap_or("{}")
+        self.0.as_deref().unwrap_or(EMPTY)
     }
 }
 
@@ -108,6 +128,15 @@ impl Data {
     /// [`JsonError::Unwritable`], and [`JsonError::TooLong`] above 64 KiB.
     pub fn new(value: &impl Serialize) -> Result<Self, JsonError> {
         write(value, DATA_MAX).map(|text| Self(Some(text)))
+    }
+
+    /// The data of this JSON text, for a store that reads one back.
+    ///
+    /// # Errors
+    /// [`JsonError::Unwritable`] for what is no JSON, and [`JsonError::TooLong`] above 64 KiB.
+    pub fn from_json(text: &str) -> Result<Self, JsonError> {
+        check(text, DATA_MAX)?;
+        Ok(Self(Some(text.into())))
     }
 
     /// Whether there is none.
@@ -142,6 +171,14 @@ impl fmt::Debug for Data {
 fn write(value: &impl Serialize, max: usize) -> Result<Arc<str>, JsonError> {
     let text = serde_json::to_string(value).map_err(|_says_nothing_to_act_on| JsonError::Unwritable)?;
     if text.len() > max { Err(JsonError::TooLong) } else { Ok(text.into()) }
+}
+
+fn check(text: &str, max: usize) -> Result<(), JsonError> {
+    if text.len() > max {
+        return Err(JsonError::TooLong);
+    }
+    serde_json::from_str::<IgnoredAny>(text).map_err(|_says_what_is_in_it| JsonError::Unwritable)?;
+    Ok(())
 }
 
 // ===== impl JsonError =====

@@ -13,29 +13,39 @@
 //! 7. A store that cannot answer says so; it never answers "no such record" instead.
 
 mod change;
+mod changes;
+mod columns;
 mod counter;
 mod counter_store;
 mod digest;
 mod error;
 mod extras;
 mod json;
+mod key;
+mod key_store;
 mod lease;
 mod lease_store;
 mod memory;
 mod memory_counters;
 mod memory_leases;
+mod once;
 mod record;
 mod revocation;
+mod subject_key;
 mod token_store;
 
 pub use change::{
     Inserted, Insertion, Keep, ListQuery, LiveLimit, Purge, Rekey, Rotation, SubjectRevocation, Touch,
 };
+pub use changes::{Change, ChangeFeed};
+pub use columns::LoginColumns;
 pub use counter::{CounterKey, CounterState, Hit, Limit};
 pub use counter_store::CounterStore;
 pub use digest::{Digest, HashAlgorithm};
 pub use error::{StoreError, StoreErrorKind};
 pub use json::{CONTEXT_MAX, Context, DATA_MAX, Data, JsonError};
+pub use key::{KeyQuery, KeyRecord, KeyUpdate};
+pub use key_store::KeyStore;
 pub use lease::{
     Expect, FoundLease, LeaseKey, LeaseLock, LeaseNamespace, LeaseRecord, LeaseVersion, LeaseWrite,
     LockOwner, LockState,
@@ -44,8 +54,10 @@ pub use lease_store::LeaseStore;
 pub use memory::MemoryStore;
 pub use memory_counters::MemoryCounters;
 pub use memory_leases::MemoryLeases;
-pub use record::{Epoch, LoginRecord};
+pub use once::{OnceKey, OnceStore, OnceValue, ValueTooLong};
+pub use record::{Epoch, Life, LoginRecord};
 pub use revocation::Revocation;
+pub use subject_key::SubjectKey;
 pub use token_store::{Found, TokenStore};
 
 pub(crate) use digest::HashBytes;

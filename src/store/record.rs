@@ -17,8 +17,8 @@ use crate::{
 
 /// A login (a device): one record, however often it is refreshed.
 ///
-/// Handlers read it with [`Auth::record`](crate::identity::Auth::record). Digests, nonce and lineage key are
-/// seen by the stores of this crate only.
+/// Handlers read it with [`Auth::record`](crate::identity::Auth::record). Stores take it apart as
+/// [`LoginColumns`](super::LoginColumns) and put it together from them.
 #[derive(Clone)]
 pub struct LoginRecord {
     pub(crate) id: TokenId,
@@ -58,9 +58,9 @@ pub struct LoginRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch(u64);
 
-/// How long something lives, in milliseconds; half the size of an optional duration.
+/// How long something lives, in milliseconds, or for ever. Half the size of an optional duration, and one column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Life(i64);
+pub struct Life(i64);
 
 /// The first bytes of the hash that binds a record's access digest to the record, once computed.
 ///
@@ -72,6 +72,10 @@ pub(crate) struct Binding([AtomicU32; 3]);
 // ===== impl LoginRecord =====
 
 impl LoginRecord {
+    /// The columns that there are. A store keeps it with each record, so that a version that does not know them says that
+    /// it could not check, instead of reading what is not there.
+    pub const FORMAT: u16 = 1;
+
     /// The login's public id.
     pub fn id(&self) -> TokenId {
         self.id
@@ -296,8 +300,21 @@ impl Epoch {
 // ===== impl Life =====
 
 impl Life {
+    /// For ever.
+    pub const FOREVER: Self = Self(i64::MAX);
+
+    /// From its milliseconds, for a store that reads one back. [`i64::MAX`] is "for ever".
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// The milliseconds to store.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
     /// `None` is "for ever".
-    pub(crate) fn get(self) -> Option<Duration> {
+    pub fn get(self) -> Option<Duration> {
         u64::try_from(self.0).ok().filter(|_| self.0 != i64::MAX).map(Duration::from_millis)
     }
 }
