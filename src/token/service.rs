@@ -50,8 +50,12 @@ struct SubjectsAreUsers;
 impl TokenService<Subject> {
     /// A service over this store.
     pub fn new(store: impl TokenStore, policy: TokenPolicy) -> Self {
+        Self::over(Arc::new(store), policy)
+    }
+
+    pub(crate) fn over(store: Arc<dyn TokenStore>, policy: TokenPolicy) -> Self {
         let parts = Parts {
-            store: Arc::new(store),
+            store,
             policy,
             clock: Clock::system(),
             pepper: None,
