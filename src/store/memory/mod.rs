@@ -420,7 +420,7 @@ fn can_be_rekeyed(record: &LoginRecord, rekey: &Rekey, epoch: Epoch) -> bool {
 
 impl Row {
     fn found(&self) -> Found {
-        Found { record: Arc::clone(&self.record), epoch: Some(self.subject.epoch()) }
+        Found::new(Arc::clone(&self.record), Some(self.subject.epoch()))
     }
 }
 

@@ -143,6 +143,10 @@ impl TokenStore for Handle {
         self.store.find(id)
     }
 
+    fn recall(&self, id: &TokenId) -> MaybeReady<Result<Option<Found>, StoreError>> {
+        self.store.recall(id)
+    }
+
     async fn insert(&self, record: LoginRecord, insertion: Insertion) -> Result<Inserted, StoreError> {
         self.notes().login = Some(record.clone());
         self.store.insert(record, insertion).await
