@@ -11,10 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use self::index::{IdHasher, Index, SubjectRow};
+use self::index::{Index, SubjectRow};
 use super::{
     Data, Epoch, Found, Inserted, Insertion, Keep, ListQuery, LiveLimit, LoginRecord, Purge, Rekey,
     Revocation, Rotation, StoreError, StoreErrorKind, SubjectRevocation, TokenStore, Touch,
+    id_hasher::IdHasher,
 };
 use crate::{
     clock::Timestamp, event::RevokeReason, identity::Subject, maybe_ready::MaybeReady, text::TokenId,
