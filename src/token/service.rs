@@ -196,7 +196,7 @@ impl Parts {
     }
 
     /// Whether a token of this login may be valid now: the access token, or the refresh token.
-    pub(super) fn lives(&self, Found { record, epoch }: &Found) -> bool {
+    pub(super) fn lives(&self, Found { record, epoch, .. }: &Found) -> bool {
         *epoch == Some(record.epoch)
             && !self.policy.is_before_floor(record)
             && record.is_live(self.clock.now())
