@@ -91,7 +91,7 @@ async fn shared_servers_are_of_the_kind_that_was_asked_for() {
 async fn redis_is_reached_through_a_proxy() {
     let server = RedisServer::start();
     let proxy = Proxy::to(format!("127.0.0.1:{}", server.port())).await;
-    let client = redis::Client::open(server.url_at(proxy.port())).unwrap();
+    let client = redis::Client::open(RedisServer::url_at(proxy.port())).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     assert_eq!(redis::cmd("PING").query_async::<String>(&mut connection).await.unwrap(), "PONG");
     proxy.has_open(1).await;
