@@ -161,6 +161,13 @@ impl Insertion {
     }
 }
 
+impl Inserted {
+    /// The login as it rests, for which nothing else had to end or to go.
+    pub fn new(record: std::sync::Arc<super::LoginRecord>) -> Self {
+        Self { record, ended: Vec::new(), replaced: false, purged: Vec::new() }
+    }
+}
+
 impl SubjectRevocation {
     /// Ends all logins but what is kept.
     pub fn new(revocation: Revocation, keep: Keep) -> Self {
