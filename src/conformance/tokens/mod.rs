@@ -5,6 +5,7 @@ mod cancels;
 mod columns;
 mod drafts;
 mod ends;
+mod golden;
 mod lists;
 mod logins;
 mod races;
@@ -95,6 +96,9 @@ macro_rules! __portcullis_token_store_suite {
                 r060_a_dropped_write_is_whole_or_not_made
                 r060_a_dropped_login_is_whole_or_not_made
                 r060_a_dropped_end_of_a_subject_is_whole_or_not_made
+            }
+            golden {
+                r213_logins_of_earlier_versions_work
             }
             secrets {
                 sec_d02_no_secret_is_in_a_copy_of_the_engine
