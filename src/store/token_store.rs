@@ -30,7 +30,7 @@ impl Found {
 /// Keeps logins. The rules are in the module docs.
 ///
 /// A store takes a record apart as [`LoginColumns`](super::LoginColumns), and puts it together from them. Whether it keeps
-/// this contract its tests find out with [`conformance`](crate::conformance) (feature `test-util`).
+/// this contract its tests find out with `portcullis::conformance` (feature `test-util`).
 ///
 /// No method has a default: each decides something that an attacker would like to have decided otherwise.
 ///

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use portcullis::conformance::{
-    CounterFixture, Report, TokenFixture, Verdict, counter_store_tests, counters, token_store_tests, tokens,
+use portcullis::{
+    MemoryStore,
+    conformance::{
+        CounterFixture, Report, TokenFixture, Verdict, counter_store_tests, counters, token_store_tests,
+        tokens,
+    },
 };
 
 use super::plain::{Fault, PlainStore};
@@ -43,6 +47,16 @@ async fn r213_a_store_of_somebody_else_passes_the_suite_of_ours() {
     let skipped = report.outcomes().iter().filter(|outcome| matches!(outcome.verdict(), Verdict::Skipped(_)));
     assert_eq!(skipped.count(), 1, "it cannot be dumped");
     counters::run(async || counting(Fault::None)).await.assert_passed();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r023_the_store_in_memory_and_one_of_somebody_else_pass_the_same_tests() {
+    let ours = tokens::run(async || {
+        let store = MemoryStore::new();
+        TokenFixture::new(Arc::new(store.clone()), Arc::new(store))
+    });
+    let theirs = tokens::run(async || logins(Fault::None));
+    assert_eq!(ours.await.to_string(), theirs.await.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

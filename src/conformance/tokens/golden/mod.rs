@@ -7,6 +7,8 @@ mod decode;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use self::decode::Golden;
 use super::{
     bench::{Bench, HOUR},
@@ -15,11 +17,12 @@ use super::{
 use crate::{
     TokenPolicy, TokenService,
     clock::ManualClock,
+    credential::{Channel, Credential},
     event::RevokeReason,
     keyring::KeyRing,
     store::{Insertion, TokenStore},
     token::RefreshRequest,
-    verify::Refusal,
+    verify::{Attempt, Refusal, Verify},
 };
 
 const FORMAT_1: &str = include_str!("format_1.jsonl");
@@ -37,20 +40,30 @@ async fn honours(bench: &Bench, golden: &Golden) {
     bench.one.insert(columns.clone().into(), insertion).await.unwrap();
     assert_same(&*bench.found(&columns.id).await, columns, name);
 
-    let service = |store: &std::sync::Arc<dyn TokenStore>| {
+    let then = now.plus(HOUR / 60);
+    let service = |store: &Arc<dyn TokenStore>| {
         let policy = TokenPolicy::builder().hash(golden.hash).touch_every(None).build().unwrap();
-        let service =
-            TokenService::over(store.clone(), policy).clock(ManualClock::new(now.plus(HOUR / 60)).clock());
+        let service = TokenService::over(Arc::clone(store), policy).clock(ManualClock::new(then).clock());
         match &golden.pepper {
             Some(key) => service.pepper(KeyRing::new(key.clone())),
             None => service,
         }
     };
     let (one, two) = (service(&bench.one), service(&bench.two));
-    let verify = async |text: &str| match two.verify(text, Some(columns.channel)).await {
-        Ok(_) => true,
-        Err(Refusal::Invalid(_)) => false,
-        Err(Refusal::Unavailable(error)) => panic!("{name}: could not check: {error}"),
+    let verify = async |text: &str| {
+        let credential = match columns.channel {
+            Channel::Header => Credential::header(text, "Bearer"),
+            Channel::Cookie => Credential::cookie(text),
+        };
+        let mut attempt = Attempt::new(credential, then);
+        if let Some(tenant) = &columns.tenant {
+            attempt = attempt.with_tenant(tenant);
+        }
+        match Verify::verify(&two, &attempt).wait().await {
+            Ok(_) => true,
+            Err(Refusal::Invalid(_)) => false,
+            Err(Refusal::Unavailable(error)) => panic!("{name}: could not check: {error}"),
+        }
     };
     let refresh = async |text: &str| {
         let mut request = RefreshRequest::new(text, columns.channel);
