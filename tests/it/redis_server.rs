@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis::{RedisLeases, store::LockOwner};
+use portcullis::{RedisStore, store::LockOwner};
 
 /// The address of a server to use instead of starting one, such as `redis://127.0.0.1:6379`.
 const URL: &str = "PORTCULLIS_REDIS_URL";
@@ -44,8 +44,8 @@ impl SharedServer {
         }
     }
 
-    pub(crate) fn leases(&self) -> RedisLeases {
-        RedisLeases::builder(self.url.as_str()).response_timeout(Duration::from_secs(5)).build().unwrap()
+    pub(crate) fn leases(&self) -> RedisStore {
+        RedisStore::builder(self.url.as_str()).response_timeout(Duration::from_secs(5)).build().unwrap()
     }
 }
 
@@ -78,8 +78,8 @@ impl RedisServer {
         self.port
     }
 
-    pub(crate) fn leases(&self) -> RedisLeases {
-        RedisLeases::builder(self.url()).build().unwrap()
+    pub(crate) fn leases(&self) -> RedisStore {
+        RedisStore::builder(self.url()).build().unwrap()
     }
 
     /// Ends it as a crash does.
