@@ -24,7 +24,7 @@ use super::{
     conformance::{Bench, record},
 };
 use crate::{
-    redis_server::{PASSWORD, RedisServer, SharedServer},
+    servers::{PASSWORD, RedisServer, SharedServer},
     support::secs,
 };
 
