@@ -45,7 +45,7 @@ async fn hears(feed: &mut impl ChangeFeed, what: &str, ids: &[TokenId]) {
 async fn r203_every_change_is_told_to_every_node_that_listens() {
     for program in BOTH {
         let server = SharedServer::of(program);
-        let [store, other] = handles(&server);
+        let ([store, other], _) = handles(&server);
         let tokens = TokenService::new(store.clone(), TokenPolicy::default());
         let mut feed = other.changes();
         assert_eq!(next(&mut feed).await, Change::Anything, "it does not know what was before");
@@ -95,7 +95,7 @@ async fn r203_every_change_is_told_to_every_node_that_listens() {
 async fn r203_a_login_that_ends_on_one_node_ends_on_another_while_its_clock_stands_still() {
     for program in BOTH {
         let server = SharedServer::of(program);
-        let [store, other] = handles(&server);
+        let ([store, other], _) = handles(&server);
         let here = TokenService::new(store, TokenPolicy::default());
         let time = ManualClock::new(now());
         let cached = CachedStore::new(other.clone());

@@ -1,37 +1,55 @@
 //! The contracts, on Redis and on Valkey.
 
-/// The same for each: two handles with a prefix of their own, each on its connection.
+/// The same for each: two handles with a prefix of their own, each on its connection, and all that is under it.
 macro_rules! contracts {
     ($module:ident, $program:expr) => {
         mod $module {
             use std::sync::Arc;
 
             use portcullis::conformance::{
-                CounterFixture, LeaseFixture, TokenFixture, counter_store_tests, lease_store_tests,
-                token_store_tests,
+                CounterFixture, KeyFixture, LeaseFixture, OnceFixture, TokenFixture, counter_store_tests,
+                key_store_tests, lease_store_tests, once_store_tests, token_store_tests,
             };
 
-            use crate::{redis::handles, servers::SharedServer};
+            use crate::{
+                redis::{contents, handles},
+                servers::SharedServer,
+            };
+
+            macro_rules! fixture {
+                ($fixture:ident) => {{
+                    let server = SharedServer::of($program);
+                    let url = server.url().to_owned();
+                    let ([one, two], prefix) = handles(&server);
+                    $fixture::new(Arc::new(one), Arc::new(two))
+                        .keep(server)
+                        .dump(move || contents(url.clone(), prefix.clone()))
+                }};
+            }
 
             async fn logins() -> TokenFixture {
-                let server = SharedServer::of($program);
-                let [one, two] = handles(&server);
-                TokenFixture::new(Arc::new(one), Arc::new(two)).keep(server)
+                fixture!(TokenFixture)
+            }
+
+            async fn keys() -> KeyFixture {
+                fixture!(KeyFixture)
+            }
+
+            async fn once() -> OnceFixture {
+                fixture!(OnceFixture)
             }
 
             async fn counters() -> CounterFixture {
-                let server = SharedServer::of($program);
-                let [one, two] = handles(&server);
-                CounterFixture::new(Arc::new(one), Arc::new(two)).keep(server)
+                fixture!(CounterFixture)
             }
 
             async fn leases() -> LeaseFixture {
-                let server = SharedServer::of($program);
-                let [one, two] = handles(&server);
-                LeaseFixture::new(Arc::new(one), Arc::new(two)).keep(server)
+                fixture!(LeaseFixture)
             }
 
             token_store_tests!(logins);
+            key_store_tests!(keys);
+            once_store_tests!(once);
             counter_store_tests!(counters);
             lease_store_tests!(leases);
         }

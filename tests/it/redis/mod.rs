@@ -28,13 +28,34 @@ fn random_name() -> String {
     LockOwner::generate().unwrap().as_bytes().map(|byte| format!("{byte:02x}")).concat()
 }
 
-/// Two handles of a store that nobody else uses.
-fn handles(server: &SharedServer) -> [RedisStore; 2] {
+/// Two handles of a store that nobody else uses, and its prefix.
+fn handles(server: &SharedServer) -> ([RedisStore; 2], String) {
     let name = random_name();
-    [(); 2].map(|()| {
+    let handles = [(); 2].map(|()| {
         let store = RedisStore::builder(server.url()).prefix(name.as_str());
         store.response_timeout(Duration::from_secs(5)).build().unwrap()
-    })
+    });
+    (handles, name)
+}
+
+/// The names and values of all keys of a prefix.
+async fn contents(url: String, prefix: String) -> Vec<u8> {
+    let mut client = client(&url).await;
+    let mut contents = Vec::new();
+    let names: Vec<String> = client.keys(format!("{{{prefix}}}:*")).await.unwrap();
+    for name in names {
+        let kind: String = ::redis::cmd("TYPE").arg(&name).query_async(&mut client).await.unwrap();
+        let parts: Vec<Vec<u8>> = match kind.as_str() {
+            "hash" => ::redis::cmd("HGETALL").arg(&name).query_async(&mut client).await.unwrap(),
+            "zset" => client.zrange(&name, 0, -1).await.unwrap(),
+            "string" => client.mget(&[&name]).await.unwrap(),
+            // It went by itself meanwhile.
+            _ => Vec::new(),
+        };
+        contents.extend(name.into_bytes());
+        contents.extend(parts.concat());
+    }
+    contents
 }
 
 fn store_at(url: &str) -> RedisStore {

@@ -70,7 +70,7 @@ macro_rules! assert_same {
 async fn r023_every_column_comes_back_as_it_was_written() {
     for program in BOTH {
         let server = SharedServer::of(program);
-        let [store, other] = handles(&server);
+        let ([store, other], _) = handles(&server);
         for written in [extreme("extreme"), login("plain", Subject::local(""))] {
             insert(&store, written.clone()).await;
             let found = find(&other, &written.id).await.unwrap();
@@ -92,7 +92,7 @@ async fn r023_every_column_comes_back_as_it_was_written() {
 #[tokio::test]
 async fn r023_ids_that_differ_in_their_case_are_two() {
     let server = SharedServer::get();
-    let [store, _] = handles(&server);
+    let ([store, _], _) = handles(&server);
     let (upper, lower) = (insert(&store, login("A", Subject::local("ada"))).await, id("a"));
     assert!(find(&store, &lower).await.is_none());
     insert(&store, login("a", Subject::local("Ada"))).await;
@@ -105,7 +105,7 @@ async fn r023_ids_that_differ_in_their_case_are_two() {
 #[tokio::test]
 async fn r060_stores_with_other_prefixes_know_nothing_of_each_other() {
     let server = SharedServer::get();
-    let ([one, _], [other, _]) = (handles(&server), handles(&server));
+    let (([one, _], _), ([other, _], _)) = (handles(&server), handles(&server));
     let only = insert(&one, login("only", Subject::local("ada"))).await;
     assert!(find(&other, &only).await.is_none());
     assert_eq!(other.revoke_everyone(Revocation::new(now(), RevokeReason::Everyone)).await.unwrap(), 0);

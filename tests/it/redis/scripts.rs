@@ -52,7 +52,7 @@ return results";
 async fn r060_an_epoch_is_raised_from_any_of_its_64_bits_to_the_next() {
     for program in BOTH {
         let server = SharedServer::of(program);
-        let [store, _] = handles(&server);
+        let ([store, _], _) = handles(&server);
         for (place, first) in [0, 1 << 53, i64::MAX as u64, (1 << 63) - 2, 1 << 63, u64::MAX].into_iter().enumerate() {
             let (subject, name) = (Subject::local(format!("{first}")), format!("e{place}"));
             let first = Epoch::from_number(first);
@@ -87,7 +87,7 @@ fn r060_a_counter_counts_as_a_limit_does_step_by_step() {
     let jumps = prop::collection::vec(prop_oneof![Just(0), 0..5_000_i64, -90_000..90_000_i64], 1..40);
     for program in BOTH {
         let server = SharedServer::of(program);
-        let [store, _] = handles(&server);
+        let ([store, _], _) = handles(&server);
         let check = |((count, millis), jumps): ((u32, u64), Events)| {
             let limit = Limit::new(count, Duration::from_millis(millis));
             let (key, mut state) = (CounterKey::new("test", &[b"x"]), CounterState::UNSEEN);
@@ -115,7 +115,7 @@ fn r060_a_counter_counts_as_a_limit_does_step_by_step() {
 #[tokio::test]
 async fn r060_a_counter_goes_by_itself_and_one_of_no_place_is_not_asked_for() {
     let server = SharedServer::of(BOTH[0]);
-    let [store, _] = handles(&server);
+    let ([store, _], _) = handles(&server);
     let (key, limit) = (CounterKey::new("test", &[b"x"]), Limit::per_minute(2));
     for _ in 0..3 {
         let _hit = store.hit(&key, limit, now()).wait().await.unwrap();
