@@ -9,7 +9,7 @@
 //! | `h` | digest | `c`, `s` | created, last used |
 //! | `x` | end | `wa`, `wr` | when and why revoked |
 
-use redis::{ScriptInvocation, Value};
+use redis::ScriptInvocation;
 
 use super::fields::{Fields, put, put_if, put_number};
 use crate::{
@@ -40,8 +40,7 @@ pub(super) fn write(step: &mut ScriptInvocation<'_>, key: &KeyRecord) {
 }
 
 /// What [`write`] wrote, and what changed since.
-pub(super) fn read(value: Value) -> Result<KeyRecord, StoreError> {
-    let mut row = Fields::of(value)?;
+pub(super) fn read(mut row: Fields) -> Result<KeyRecord, StoreError> {
     if row.number::<u16>("f")? != KeyRecord::FORMAT {
         return Err(StoreError::damaged("format"));
     }

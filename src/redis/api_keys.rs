@@ -8,7 +8,7 @@ use redis::{Value, pipe};
 use super::{
     RedisStore,
     api_key_fields::{read, write},
-    fields::list,
+    fields::{Fields, list},
     link::{Again, Step},
     scripts::steps,
     store::{behind, name_of},
@@ -31,11 +31,11 @@ impl KeyStore for RedisStore {
             let mut get = pipe();
             get.hgetall(key);
             let (found,): (Value,) = link.ask(Step::Commands(&get), Again::Harmless).await?;
-            let found = match found {
-                Value::Array(fields) if fields.is_empty() => return Ok(None),
-                found => found,
-            };
-            read(found).map(|key| Some(Arc::new(key)))
+            let row = Fields::of(found)?;
+            if row.is_empty() {
+                return Ok(None);
+            }
+            read(row).map(|key| Some(Arc::new(key)))
         })
     }
 
@@ -91,7 +91,7 @@ impl KeyStore for RedisStore {
             let (looked, last, found): (usize, String, Value) =
                 self.link().ask(Step::Script(&step), Again::Harmless).await?;
             for found in list(found)? {
-                let key = read(found)?;
+                let key = read(Fields::of(found)?)?;
                 if key.created < query.created_before {
                     listed.push(Arc::new(key));
                 }
@@ -113,7 +113,7 @@ impl KeyStore for RedisStore {
             let (looked, stay, gone): (usize, usize, Value) =
                 self.link().ask(Step::Script(&step), Again::Never).await?;
             for key in list(gone)? {
-                removed.push(Arc::new(read(key)?));
+                removed.push(Arc::new(read(Fields::of(key)?)?));
             }
             passed += stay;
             if looked < batch {

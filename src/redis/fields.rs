@@ -19,17 +19,30 @@ const DIGITS_MAX: usize = 20;
 pub(super) struct Fields(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Fields {
-    /// Of names and values, one after the other.
+    /// Of names and values, one after the other, or in pairs as RESP3 has them.
     pub(super) fn of(value: Value) -> Result<Self, StoreError> {
-        let mut values = list(value)?.into_iter();
-        let mut fields = Vec::with_capacity(values.len() / 2);
-        while let (Some(name), Some(value)) = (values.next(), values.next()) {
-            let (Value::BulkString(name), Value::BulkString(value)) = (name, value) else {
-                return Err(StoreError::damaged("fields"));
-            };
-            fields.push((name, value));
+        let mut fields = Vec::new();
+        let mut push = |pair| match pair {
+            (Value::BulkString(name), Value::BulkString(value)) => {
+                fields.push((name, value));
+                Ok(())
+            }
+            _ => Err(StoreError::damaged("fields")),
+        };
+        match value {
+            Value::Map(pairs) => pairs.into_iter().try_for_each(push)?,
+            values => {
+                let mut values = list(values)?.into_iter();
+                while let (Some(name), Some(value)) = (values.next(), values.next()) {
+                    push((name, value))?;
+                }
+            }
         }
         Ok(Self(fields))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn take(&mut self, name: &str) -> Option<Vec<u8>> {

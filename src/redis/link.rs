@@ -143,20 +143,22 @@ fn is_unknown_script(error: &RedisError) -> bool {
 }
 
 /// Nothing more is to be expected of the connection. A late answer would be dropped, and one that never comes may
-/// mean a connection of which the other side knows nothing.
+/// mean a connection of which the other side knows nothing. A primary that has become a replica is none any more: the
+/// address may lead to the new one.
 fn is_lost(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_unrecoverable_error()
+    let demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+    demoted || error.is_io_error() || error.is_unrecoverable_error()
 }
 
 fn unavailable(error: &RedisError) -> StoreError {
     let failure = match error.kind() {
         _ if error.is_timeout() => Failure::Timeout,
-        _ if is_lost(error) => Failure::Connection,
-        ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
+        ErrorKind::Server(_) | ErrorKind::Extension if error.code().is_some() => match error.code() {
             // `maxmemory` is reached and nothing may be evicted.
             Some("OOM") => return StoreError::new(StoreErrorKind::Full),
             code => Failure::Refused(code.filter(|code| is_code(code)).unwrap_or("ERR").to_owned()),
         },
+        _ if is_lost(error) => Failure::Connection,
         _ => Failure::Answer,
     };
     StoreError::unavailable(failure)

@@ -11,7 +11,7 @@ use portcullis::{
 };
 
 use super::{BOTH, find, insert, keys, login, now, store_on};
-use crate::servers::{Keeps, Program, RedisServer};
+use crate::servers::{Keeps, Program, Proxy, RedisServer};
 
 fn service(server: &RedisServer) -> TokenService {
     TokenService::new(store_on(server), TokenPolicy::default())
@@ -153,4 +153,20 @@ async fn r060_scripts_that_go_again_and_again_cost_no_error() {
         assert!(find(&store, &id).await.is_some());
     }
     flushing.abort();
+}
+
+/// Its address may lead to the new primary by now.
+#[tokio::test]
+async fn r060_a_primary_that_has_become_a_replica_is_left() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(format!("127.0.0.1:{}", server.port())).await;
+    let store = super::store_at(&server.url_at(proxy.port()));
+    let id = insert(&store, login("a", Subject::local("ada"))).await;
+    assert!(server.command("REPLICAOF 127.0.0.1 1").starts_with("+OK"));
+    let error = store.set_label(&id, None).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "the server refused (READONLY)");
+    tokio::time::timeout(std::time::Duration::from_secs(5), proxy.has_open(0)).await.expect("it is left");
+    assert!(server.command("REPLICAOF NO ONE").starts_with("+OK"));
+    assert!(store.set_label(&id, None).await.unwrap());
 }
