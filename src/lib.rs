@@ -82,7 +82,7 @@ pub use self::axum::Require;
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisLeases, RedisLeasesBuilder};
+pub use self::redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "reqwest-middleware")]
 pub use self::reqwest::TokenMiddleware;
 #[cfg(feature = "reqwest")]
