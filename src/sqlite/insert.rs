@@ -34,6 +34,9 @@ pub(super) fn insert(db: &Db, record: &LoginRecord, insertion: &Insertion) -> Re
         Some(_) => room_for(db, &subject, insertion)?,
         None => (Vec::new(), Vec::new()),
     };
+    for id in over.iter().map(|record| record.id()) {
+        changed(db, &sql.remove, [id.as_str()])?;
+    }
     let superseded = Revocation::new(insertion.now, RevokeReason::Superseded);
     for id in &ended {
         logins::revoke(db, id, superseded)?;
@@ -53,9 +56,6 @@ pub(super) fn insert(db: &Db, record: &LoginRecord, insertion: &Insertion) -> Re
     };
     login.epoch = columns::epoch(own, everyone);
     add(db, &login, &subject, (own, everyone))?;
-    for id in over.iter().map(|record| record.id()) {
-        changed(db, &sql.remove, [id.as_str()])?;
-    }
     Ok(Inserted { record: Arc::new(LoginRecord::from(login)), ended, replaced, purged: over })
 }
 

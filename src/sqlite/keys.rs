@@ -26,6 +26,7 @@ fn insert(db: &Db, key: &KeyRecord) -> Result<(), Stop> {
     if one(db, &sql.is_key_taken, [key.id.as_str()], |_row| Ok(()))?.is_some() {
         return Err(StoreError::new(StoreErrorKind::Conflict).into());
     }
+    let owner = SubjectKey::of(&key.owner);
     let params = params![
         KeyRecord::FORMAT,
         key.id.as_str(),
@@ -43,7 +44,7 @@ fn insert(db: &Db, key: &KeyRecord) -> Result<(), Stop> {
         key.last_used.as_millis(),
         key.revoked.map(|revocation| revocation.at().as_millis()),
         key.revoked.map(|revocation| revocation.reason().as_str()),
-        SubjectKey::of(&key.owner).as_bytes(),
+        owner.as_bytes(),
     ];
     changed(db, &sql.add_key, params).map(drop)
 }

@@ -61,21 +61,19 @@ pub(super) struct Link {
 
 impl Db {
     pub(super) fn open(settings: &Arc<Settings>, access: Access) -> Result<Self, Failure> {
-        let flags = match access {
-            Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        };
         // Before and after it is opened: a file that was replaced meanwhile is noticed with the first step.
         let file = Identity::of(&settings.path).ok_or(Failure::NoTables)?;
-        // Each connection stays on its thread.
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // Each connection stays on its thread. Those that read may write, too, as far as the files are concerned: whichever
+        // is the last to close puts the log away.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&settings.path, flags)?;
         connection.busy_timeout(settings.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.execute_batch("pragma trusted_schema = off; pragma temp_store = memory;")?;
         let db = Self { connection, settings: Arc::clone(settings), file };
-        if access == Access::Write {
-            db.prepare_to_write()?;
+        match access {
+            Access::Read => db.execute_batch("pragma query_only = on")?,
+            Access::Write => db.prepare_to_write()?,
         }
         Ok(db)
     }

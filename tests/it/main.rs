@@ -53,6 +53,8 @@ mod scripted;
 mod sequences;
 mod sessions;
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stock;
 mod stopping;
 mod stores;

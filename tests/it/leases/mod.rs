@@ -1,6 +1,6 @@
 //! Tokens that several processes share: every store keeps the same contract, and what is special to each.
 
-mod conformance;
+pub(crate) mod conformance;
 mod endpoint;
 mod faulty;
 mod files;

@@ -1,7 +1,7 @@
 //! The contracts of the stores of logins and of counters, for any store: only the bench differs.
 
-mod bench;
-mod counters;
+pub(crate) mod bench;
+pub(crate) mod counters;
 mod drafts;
 mod ends;
 mod logins;
