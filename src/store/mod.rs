@@ -12,6 +12,7 @@
 //! 6. A shared token is replaced by whoever names the version that is there, and renewed by whoever holds its lock.
 //! 7. A store that cannot answer says so; it never answers "no such record" instead.
 
+mod cached;
 mod change;
 mod changes;
 mod columns;
@@ -20,6 +21,7 @@ mod counter_store;
 mod digest;
 mod error;
 mod extras;
+mod id_hasher;
 mod json;
 mod key;
 mod key_store;
@@ -27,13 +29,16 @@ mod lease;
 mod lease_store;
 mod memory;
 mod memory_counters;
+mod memory_keys;
 mod memory_leases;
+mod memory_once;
 mod once;
 mod record;
 mod revocation;
 mod subject_key;
 mod token_store;
 
+pub use cached::{CachedStore, CachedStoreBuilder};
 pub use change::{
     Inserted, Insertion, Keep, ListQuery, LiveLimit, Purge, Rekey, Rotation, SubjectRevocation, Touch,
 };
@@ -53,7 +58,9 @@ pub use lease::{
 pub use lease_store::LeaseStore;
 pub use memory::MemoryStore;
 pub use memory_counters::MemoryCounters;
+pub use memory_keys::MemoryKeys;
 pub use memory_leases::MemoryLeases;
+pub use memory_once::MemoryOnce;
 pub use once::{OnceKey, OnceStore, OnceValue, ValueTooLong};
 pub use record::{Epoch, Life, LoginRecord};
 pub use revocation::Revocation;

@@ -1,21 +1,37 @@
-//! The stores in memory keep the contracts.
+//! The stores in memory.
 
 use std::sync::Arc;
 
-use portcullis::store::{MemoryCounters, MemoryStore};
+use portcullis::{
+    MemoryStore,
+    conformance::{
+        CounterFixture, KeyFixture, OnceFixture, TokenFixture, counter_store_tests, key_store_tests,
+        once_store_tests, token_store_tests,
+    },
+    store::{MemoryCounters, MemoryKeys, MemoryOnce},
+};
 
-use super::{bench::Bench, counters::Pair, keeps_counters, keeps_logins};
-
-/// Two handles of one store.
-fn bench() -> Bench {
+async fn logins() -> TokenFixture {
     let store = MemoryStore::new();
-    Bench::new(Arc::new(store.clone()), Arc::new(store))
+    TokenFixture::new(Arc::new(store.clone()), Arc::new(store))
 }
 
-fn counters() -> Pair {
+async fn counters() -> CounterFixture {
     let store = MemoryCounters::new();
-    Pair { one: Arc::new(store.clone()), two: Arc::new(store) }
+    CounterFixture::new(Arc::new(store.clone()), Arc::new(store))
 }
 
-keeps_logins!(bench());
-keeps_counters!(counters());
+async fn keys() -> KeyFixture {
+    let store = MemoryKeys::new();
+    KeyFixture::new(Arc::new(store.clone()), Arc::new(store))
+}
+
+async fn once() -> OnceFixture {
+    let store = MemoryOnce::new();
+    OnceFixture::new(Arc::new(store.clone()), Arc::new(store))
+}
+
+token_store_tests!(logins);
+key_store_tests!(keys);
+once_store_tests!(once);
+counter_store_tests!(counters);
