@@ -1,62 +1,59 @@
 //! Two handles of one file, as two processes have them, keep every contract.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use portcullis::{
     SqliteStore,
     clock::ManualClock,
-    store::LeaseNamespace,
+    conformance::{
+        CounterFixture, Fixture, KeyFixture, LeaseFixture, OnceFixture, TokenFixture, counter_store_tests,
+        key_store_tests, lease_store_tests, once_store_tests, token_store_tests,
+    },
 };
 
 use super::Folder;
-use crate::{
-    leases::conformance::Bench as LeaseBench,
-    stores::{bench::Bench, counters::Pair, keeps_counters, keeps_logins},
-    support::START,
-};
+use crate::support::START;
 
-/// What a test is done with, and the folder, which goes when it has ended.
-struct Kept<T>(T, #[allow(dead_code, reason = "held")] Folder);
-
-impl<T> Deref for Kept<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-async fn logins() -> Kept<Bench> {
-    let folder = Folder::new();
+/// Two handles, and the folder, which goes when the test has ended.
+async fn two<S: ?Sized>(make: impl Fn(SqliteStore) -> Arc<S>) -> Fixture<S> {
+    let folder = Arc::new(Folder::new());
     let (one, two) = (folder.open().await, folder.open().await);
-    Kept(Bench::new(Arc::new(one), Arc::new(two)), folder)
+    let kept = Arc::clone(&folder);
+    Fixture::new(make(one), make(two)).dump(move || std::future::ready(folder.bytes())).keep(kept)
 }
 
-async fn counters() -> Kept<Pair> {
-    let folder = Folder::new();
-    let (one, two) = (folder.open().await, folder.open().await);
-    Kept(Pair { one: Arc::new(one), two: Arc::new(two) }, folder)
+async fn logins() -> TokenFixture {
+    two::<dyn portcullis::store::TokenStore>(|store| Arc::new(store)).await
 }
 
-async fn leases() -> Kept<LeaseBench> {
+async fn keys() -> KeyFixture {
+    two::<dyn portcullis::store::KeyStore>(|store| Arc::new(store)).await
+}
+
+async fn once() -> OnceFixture {
+    two::<dyn portcullis::store::OnceStore>(|store| Arc::new(store)).await
+}
+
+async fn counters() -> CounterFixture {
+    two::<dyn portcullis::store::CounterStore>(|store| Arc::new(store)).await
+}
+
+async fn leases() -> LeaseFixture {
     let (folder, time) = (Folder::new(), ManualClock::new(START));
     folder.open().await;
     let open = || {
         let builder = SqliteStore::builder(folder.file()).step_timeout(Duration::from_secs(60));
-        Arc::new(builder.clock(time.clock()).build().unwrap())
+        Arc::new(builder.busy_timeout(Duration::from_secs(30)).clock(time.clock()).build().unwrap())
     };
-    let bench = LeaseBench {
-        one: open(),
-        two: open(),
-        namespace: LeaseNamespace::new("shop").unwrap(),
-        pass: Box::new(move |span| {
-            time.advance(span);
-            Box::pin(std::future::ready(()))
-        }),
-    };
-    Kept(bench, folder)
+    let passing = LeaseFixture::new(open(), open()).keep(folder);
+    passing.passing(move |span| {
+        time.advance(span);
+        std::future::ready(())
+    })
 }
 
-keeps_logins!(logins().await);
-keeps_counters!(counters().await);
-crate::leases::conforms!(leases().await);
+token_store_tests!(logins);
+key_store_tests!(keys);
+once_store_tests!(once);
+counter_store_tests!(counters);
+lease_store_tests!(leases);

@@ -1,6 +1,6 @@
 //! What is kept: any text, every number, and no secret.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use portcullis::{
     SqliteStore, TokenPolicy, TokenService,
@@ -46,7 +46,7 @@ async fn r023_texts_of_any_length_and_content_come_back() {
             assert_eq!(plain(&found.record), plain(issued.record()));
             // Nobody else's: `a`, `a` and a NUL, and the same id of another issuer are three subjects.
             let others = service(&two).revoke_subject(&subject).await.unwrap();
-            assert_eq!(others.len(), 1);
+            assert_eq!(others, 1);
         }
     }
 }
@@ -140,7 +140,7 @@ async fn r060_a_subject_goes_with_its_last_login() {
     };
     let now = Clock::system().now();
     for (login, left) in [(first, 2), (second, 1)] {
-        assert!(tokens.revoke(&login.record().id()).await.unwrap());
+        tokens.revoke(&login.record().id()).await.unwrap();
         let before = now.plus(Duration::from_secs(60));
         assert_eq!(store.purge(&Purge::new(None, before, 10)).await.unwrap().len(), 1);
         assert_eq!(subjects(), left);
@@ -215,10 +215,6 @@ fn contains(hay: &[u8], needle: &[u8]) -> bool {
     hay.windows(needle.len()).any(|part| part == needle)
 }
 
-fn bytes(folder: &Folder) -> Vec<u8> {
-    folder.files().iter().flat_map(|file| fs::read(file).unwrap()).collect()
-}
-
 #[tokio::test]
 async fn r060_no_token_is_in_the_files_and_no_wiped_nonce_stays() {
     let folder = Folder::new();
@@ -233,7 +229,7 @@ async fn r060_no_token_is_in_the_files_and_no_wiped_nonce_stays() {
         next.access().expose().to_owned(),
         next.refresh().unwrap().expose().to_owned(),
     ];
-    let all = bytes(&folder);
+    let all = folder.bytes();
     let id = issued.record().id();
     assert!(contains(&all, id.as_str().as_bytes()), "the record is there");
     for text in &texts {
@@ -244,14 +240,14 @@ async fn r060_no_token_is_in_the_files_and_no_wiped_nonce_stays() {
 
     let found = store.find(&id).wait().await.unwrap().unwrap().record;
     let nonce = LoginColumns::from(&*found).nonce.unwrap();
-    assert!(contains(&bytes(&folder), nonce.expose()));
+    assert!(contains(&folder.bytes(), nonce.expose()));
     assert!(tokens.verify(next.access().expose(), None).await.is_ok());
     let far = Clock::system().now().plus(Duration::from_secs(3600));
     assert!(store.confirm(&id, 1, Clock::system().now()).wait().await.is_ok());
     assert_eq!(store.wipe_nonces(far).await.unwrap(), 1);
     let checkpoint = "pragma wal_checkpoint(truncate)";
     stranger(&folder.file()).query_row(checkpoint, [], |_row| Ok(())).unwrap();
-    assert!(!contains(&bytes(&folder), nonce.expose()));
+    assert!(!contains(&folder.bytes(), nonce.expose()));
 }
 
 // ===== keys and one-time values =====

@@ -9,6 +9,7 @@ use std::{
 
 use portcullis::{
     SqliteStore,
+    clock::Timestamp,
     credential::Channel,
     store::{OnceKey, OnceStore, OnceValue, TokenStore},
     text::TokenId,
@@ -42,12 +43,12 @@ fn child() {
                     println!("\ntold: revoke {id}");
                 }
                 let key = OnceKey::new("test", &[id.as_bytes()]);
-                let end = portcullis::clock::Timestamp::NEVER;
-                assert!(store.put(&key, &OnceValue::mark(), end, issued.record().created()).await.unwrap());
+                let (mark, now) = (OnceValue::mark(), issued.record().created());
+                assert!(store.put(&key, &mark, Timestamp::NEVER, now).await.unwrap());
                 println!("\ntold: mark {id}");
             }
         };
-        futures_util::join!(one_after_another("ada"), one_after_another("bob"), one_after_another("eve"));
+        futures_util::future::join_all(["ada", "bob", "eve"].map(one_after_another)).await;
     });
 }
 
@@ -88,8 +89,8 @@ async fn r060_what_a_killed_process_has_told_is_there() {
             "revoke" => assert!(record.revoked().is_some()),
             "mark" => {
                 let key = OnceKey::new("test", &[id.as_bytes()]);
-                let again = store.put(&key, &OnceValue::mark(), portcullis::clock::Timestamp::NEVER, record.created());
-                assert!(!again.await.unwrap());
+                let mark = OnceValue::mark();
+                assert!(!store.put(&key, &mark, Timestamp::NEVER, record.created()).await.unwrap());
             }
             other => panic!("{other}"),
         }

@@ -40,6 +40,11 @@ impl Folder {
         fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
+    fn bytes(&self) -> Vec<u8> {
+        // The engine removes the log with the last connection.
+        self.files().iter().flat_map(|file| fs::read(file).unwrap_or_default()).collect()
+    }
+
     /// A handle, as a process has one. The tables may not be there yet.
     fn store(&self) -> SqliteStore {
         // Two cores that run many tests at once are slow to answer.
