@@ -81,9 +81,10 @@ impl SqliteStoreBuilder {
         self
     }
 
-    /// How large the file may become, in bytes, at least one MiB; without the write-ahead log, which is beside it. What
-    /// would make it larger is refused with [`Full`](crate::store::StoreErrorKind::Full). Each process that writes to the
-    /// file goes by its own bound. Default: as large as the disk.
+    /// How large the file may become, in bytes, at least one MiB; without the write-ahead log, which is beside it. From
+    /// fifteen sixteenths of it on, what is new is refused with [`Full`](crate::store::StoreErrorKind::Full); the rest is
+    /// for the ends, changes and removal of what is there. Each process that writes to the file goes by its own bound.
+    /// Default: as large as the disk.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self

@@ -23,6 +23,7 @@ fn hit(db: &Db, key: &CounterKey, limit: Limit, now: Timestamp) -> Result<Hit, S
         Err(wait) => return Ok(Hit::refused(wait)),
     };
     if known.is_none() {
+        db.check_room()?;
         // Two, so that their number falls again after a flood.
         changed(db, &sql.drop_idle, [now.as_millis().saturating_mul(1000)])?;
     }

@@ -50,7 +50,9 @@ pub(super) enum Stop {
 
 impl Failure {
     fn of(error: &Error) -> Self {
-        let Error::SqliteFailure(error, _text) = error else { return Self::Engine(0) };
+        let (Error::SqliteFailure(error, ..) | Error::SqlInputError { error, .. }) = error else {
+            return Self::Engine(0);
+        };
         match error.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
             ErrorCode::DiskFull => Self::Full,

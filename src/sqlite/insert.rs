@@ -27,6 +27,7 @@ pub(super) fn insert(db: &Db, record: &LoginRecord, insertion: &Insertion) -> Re
     if one(db, &sql.is_taken, [login.id.as_str()], |_row| Ok(()))?.is_some() {
         return Err(StoreError::new(StoreErrorKind::Conflict).into());
     }
+    db.check_room()?;
     let subject = SubjectKey::of(&login.subject);
     let everyone = one(db, &sql.everyone, [], |row| Ok(row.get(0)?))?.ok_or(StoreError::damaged("everyone"))?;
     let known: Option<i64> = one(db, &sql.subject, [subject.as_bytes()], |row| Ok(row.get(0)?))?;

@@ -83,6 +83,7 @@ fn put(
         return Ok(LeaseWrite::Changed);
     }
     changed(db, &sql.sweep_leases, [now.as_millis()])?;
+    db.check_room()?;
     let (life, version) = (Life::begin(now, ttl), record.version().get().cast_signed());
     let end = record.expires_at().as_millis();
     let params = (key.as_str(), version, end, record.value(), life.end.as_millis(), life.span);

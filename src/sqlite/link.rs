@@ -10,7 +10,10 @@ use super::{
     schema,
     sql::Sql,
 };
-use crate::clock::{Clock, Timestamp};
+use crate::{
+    clock::{Clock, Timestamp},
+    store::{StoreError, StoreErrorKind},
+};
 
 /// More statements than there are, so that none is prepared twice.
 const STATEMENTS: usize = 96;
@@ -48,6 +51,8 @@ pub(super) struct Db {
     connection: Connection,
     settings: Arc<Settings>,
     file: Identity,
+    /// With so many pages in use, nothing new is taken.
+    pages_max: Option<i64>,
 }
 
 /// A connection that may not be there yet, or any more.
@@ -70,7 +75,7 @@ impl Db {
         connection.busy_timeout(settings.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.execute_batch("pragma trusted_schema = off; pragma temp_store = memory;")?;
-        let db = Self { connection, settings: Arc::clone(settings), file };
+        let mut db = Self { connection, settings: Arc::clone(settings), file, pages_max: None };
         match access {
             Access::Read => db.execute_batch("pragma query_only = on")?,
             Access::Write => db.prepare_to_write()?,
@@ -78,7 +83,7 @@ impl Db {
         Ok(db)
     }
 
-    fn prepare_to_write(&self) -> Result<(), Failure> {
+    fn prepare_to_write(&mut self) -> Result<(), Failure> {
         let flush = match self.settings.flush {
             Flush::Full => "full",
             Flush::Normal => "normal",
@@ -90,8 +95,9 @@ impl Db {
         ))?;
         if let Some(bytes) = self.settings.max_bytes {
             let page: i64 = self.query_row("pragma page_size", [], |row| row.get(0))?;
-            let pages = (bytes / page.max(1).unsigned_abs()).max(1);
+            let pages = i64::try_from(bytes / page.max(1).unsigned_abs()).unwrap_or(i64::MAX);
             self.execute_batch(&format!("pragma max_page_count = {pages}"))?;
+            self.pages_max = Some(pages - pages / 16);
         }
         Ok(())
     }
@@ -103,6 +109,14 @@ impl Db {
     /// By the machine's clock.
     pub(super) fn now(&self) -> Timestamp {
         self.settings.clock.now()
+    }
+
+    /// Refuses what is new where the file is nearly as large as it may become: else nothing could be ended any more.
+    pub(super) fn check_room(&self) -> Result<(), Stop> {
+        let Some(pages_max) = self.pages_max else { return Ok(()) };
+        let number = |pragma| self.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i64>(0));
+        let in_use = number("pragma page_count")? - number("pragma freelist_count")?;
+        if in_use < pages_max { Ok(()) } else { Err(StoreError::new(StoreErrorKind::Full).into()) }
     }
 
     /// What is written to a file without a name is lost.

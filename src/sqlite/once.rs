@@ -24,6 +24,7 @@ fn put(
     if is_over(expires, now) {
         return Ok(one(db, &sql.is_once_there, (key, at), |_row| Ok(()))?.is_none());
     }
+    db.check_room()?;
     changed(db, &sql.put_once, (key, value.as_bytes(), expires.as_millis(), at))
 }
 

@@ -39,11 +39,14 @@ async fn r023_texts_of_any_length_and_content_come_back() {
     let long = format!("\0{}\0", "\u{1f511} '\"\n;--\0".repeat(8_000));
     for text in ["", "\0", "a\0b", "a\0", "a", &long] {
         for subject in [Subject::local(text), Subject::of(text, text), Subject::anonymous(text)] {
-            let options = IssueOptions::default().tenant(text).client(text).label(text);
+            let options = IssueOptions::default().tenant(text).client(text);
             let issued = tokens.issue_for_header(subject.clone(), options).await.unwrap();
             let id = issued.record().id();
             let found = two.find(&id).wait().await.unwrap().unwrap();
             assert_eq!(plain(&found.record), plain(issued.record()));
+            assert!(one.set_label(&id, Some(text.into())).await.unwrap());
+            let found = two.find(&id).wait().await.unwrap().unwrap();
+            assert_eq!(found.record.label(), Some(text));
             // Nobody else's: `a`, `a` and a NUL, and the same id of another issuer are three subjects.
             let others = service(&two).revoke_subject(&subject).await.unwrap();
             assert_eq!(others, 1);
