@@ -68,6 +68,8 @@ mod metrics;
 mod redis;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "tonic")]
 mod tonic;
 
@@ -87,6 +89,8 @@ pub use self::redis::{RedisStore, RedisStoreBuilder};
 pub use self::reqwest::TokenMiddleware;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::{ReqwestError, ReqwestFuture, ReqwestService, same_origin_redirects};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use file::FileLeases;
 pub use identity::Auth;
 pub use inbound::AuthLayer;

@@ -53,6 +53,8 @@ mod sequences;
 mod servers;
 mod sessions;
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stock;
 mod stopping;
 mod stores;
