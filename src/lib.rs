@@ -62,6 +62,8 @@ mod axum;
 mod file;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "reqwest")]
@@ -79,6 +81,8 @@ pub mod docs;
 pub use self::axum::Require;
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
+#[cfg(feature = "postgres")]
+pub use self::postgres::{Notify, PostgresChanges, PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisLeases, RedisLeasesBuilder};
 #[cfg(feature = "reqwest-middleware")]
