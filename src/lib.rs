@@ -56,9 +56,11 @@ pub mod flow;
 pub mod inbound;
 pub mod outbound;
 
-// Level 5: hosts and engines. Private: their names are those of what they adapt to.
+// Level 5: hosts and engines, private: their names are those of what they adapt to. And what tests stores.
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "test-util")]
+pub mod conformance;
 mod file;
 #[cfg(feature = "metrics")]
 mod metrics;

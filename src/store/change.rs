@@ -1,6 +1,8 @@
 //! What the conditional writes write, and the state that each of them expects.
 
-use super::{Digest, Epoch, Revocation};
+use std::sync::Arc;
+
+use super::{Digest, Epoch, LoginRecord, Revocation};
 use crate::{clock::Timestamp, identity::Subject, secret::SecretBytes, text::TokenId};
 
 /// The circumstances of a new login, all of which are one step with it.
@@ -37,13 +39,13 @@ pub enum LiveLimit {
 #[non_exhaustive]
 pub struct Inserted {
     /// The login as it rests.
-    pub record: std::sync::Arc<super::LoginRecord>,
+    pub record: Arc<LoginRecord>,
     /// The logins of the same subject that ended for it under the limit.
     pub ended: Vec<TokenId>,
     /// Whether [`Insertion::replaces`] ended with it: it lived until then.
     pub replaced: bool,
     /// What the store has removed to make room for it.
-    pub purged: Vec<std::sync::Arc<super::LoginRecord>>,
+    pub purged: Vec<Arc<LoginRecord>>,
 }
 
 /// The columns that a rotation writes, and the generation it expects.
@@ -158,6 +160,13 @@ impl Insertion {
     /// A login without any circumstance, at this moment.
     pub fn new(first_epoch: Epoch, now: Timestamp) -> Self {
         Self { first_epoch, now, purge_before: now, limit: LiveLimit::Unlimited, replaces: None }
+    }
+}
+
+impl Inserted {
+    /// A login for which nothing else had to end or go.
+    pub fn new(record: Arc<LoginRecord>) -> Self {
+        Self { record, ended: Vec::new(), replaced: false, purged: Vec::new() }
     }
 }
 

@@ -12,6 +12,7 @@
 //! 6. A shared token is replaced by whoever names the version that is there, and renewed by whoever holds its lock.
 //! 7. A store that cannot answer says so; it never answers "no such record" instead.
 
+mod cached;
 mod change;
 mod changes;
 mod columns;
@@ -20,6 +21,7 @@ mod counter_store;
 mod digest;
 mod error;
 mod extras;
+mod id_hasher;
 mod json;
 mod key;
 mod key_store;
@@ -34,6 +36,7 @@ mod revocation;
 mod subject_key;
 mod token_store;
 
+pub use cached::{CachedStore, CachedStoreBuilder};
 pub use change::{
     Inserted, Insertion, Keep, ListQuery, LiveLimit, Purge, Rekey, Rotation, SubjectRevocation, Touch,
 };

@@ -18,12 +18,25 @@ pub struct Found {
     pub record: Arc<LoginRecord>,
     /// The subject's epoch, read with it or after it.
     pub epoch: Option<Epoch>,
+    copy: bool,
 }
 
 impl Found {
-    /// A login and the epoch of its subject.
+    /// A login and the epoch of its subject, as they rest now.
     pub fn new(record: Arc<LoginRecord>, epoch: Option<Epoch>) -> Self {
-        Self { record, epoch }
+        Self { record, epoch, copy: false }
+    }
+
+    /// The same as a copy: it was read before it was asked for.
+    #[must_use]
+    pub fn into_copy(self) -> Self {
+        Self { copy: true, ..self }
+    }
+
+    /// Whether this was read before it was asked for, and may be different by now. A copy may let somebody in; who would
+    /// be refused by one is judged by [`TokenStore::find`].
+    pub fn is_copy(&self) -> bool {
+        self.copy
     }
 }
 
@@ -32,7 +45,8 @@ impl Found {
 /// Outside this crate a store can so far only wrap one of ours: a record cannot be taken apart or put together
 /// yet.
 ///
-/// No method has a default: each decides something that an attacker would like to have decided otherwise.
+/// No method but [`recall`](Self::recall) has a default: each decides something that an attacker would like to have
+/// decided otherwise. That one's is the strictest answer there is.
 ///
 /// # Cancel safety
 /// A dropped future either has done its one step or not; it never leaves half of it.
@@ -40,6 +54,15 @@ impl Found {
 pub trait TokenStore: Send + Sync + 'static {
     /// The login and its subject's epoch, from a primary: what was acknowledged is seen.
     fn find(&self, id: &TokenId) -> MaybeReady<Result<Option<Found>, StoreError>>;
+
+    /// What [`find`](Self::find) answers, perhaps from memory, for the verification of a token. What was read before this
+    /// call is [a copy](Found::into_copy), and no older than the store says; that there is no such login is never known
+    /// from memory.
+    ///
+    /// By default this is `find`. A store that wraps another one hands it on, or there is nothing to recall.
+    fn recall(&self, id: &TokenId) -> MaybeReady<Result<Option<Found>, StoreError>> {
+        self.find(id)
+    }
 
     /// Adds a login, never replacing one. `record.epoch` is overwritten with the subject's epoch, or with
     /// `insertion.first_epoch` if the subject has none yet, which is then written. In the same step, behind one

@@ -77,7 +77,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
             Ok(found) => found,
             Err(error) => return Step::Done(Err(Parts::store_failed(error))),
         };
-        let Some(Found { record, epoch }) = found else {
+        let Some(Found { record, epoch, .. }) = found else {
             parts.work_in_vain(presented); // b
             return Step::Done(Err(Refusal::Invalid(Reason::UnknownRecord)));
         };

@@ -94,7 +94,7 @@ impl After {
 
 impl Parts {
     fn rekeyable(&self, found: Option<Found>) -> Result<Arc<LoginRecord>, Refusal> {
-        let Some(Found { record, epoch }) = found else {
+        let Some(Found { record, epoch, .. }) = found else {
             return Err(Refusal::Invalid(Reason::UnknownRecord));
         };
         let reason = if record.revoked.is_some() {

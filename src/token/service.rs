@@ -50,8 +50,12 @@ struct SubjectsAreUsers;
 impl TokenService<Subject> {
     /// A service over this store.
     pub fn new(store: impl TokenStore, policy: TokenPolicy) -> Self {
+        Self::over(Arc::new(store), policy)
+    }
+
+    pub(crate) fn over(store: Arc<dyn TokenStore>, policy: TokenPolicy) -> Self {
         let parts = Parts {
-            store: Arc::new(store),
+            store,
             policy,
             clock: Clock::system(),
             pepper: None,
@@ -192,7 +196,7 @@ impl Parts {
     }
 
     /// Whether a token of this login may be valid now: the access token, or the refresh token.
-    pub(super) fn lives(&self, Found { record, epoch }: &Found) -> bool {
+    pub(super) fn lives(&self, Found { record, epoch, .. }: &Found) -> bool {
         *epoch == Some(record.epoch)
             && !self.policy.is_before_floor(record)
             && record.is_live(self.clock.now())

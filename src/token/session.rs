@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     service::TokenService,
-    verify::{Expected, Presented, Proven, active},
+    verify::{Expected, Look, Presented, Proven, Refused, active},
 };
 use crate::{
     clock::Timestamp,
@@ -55,15 +55,24 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         };
         let (channel, now) = (Channel::Cookie, parts.clock.now());
         let expected = Expected { channel: Some(channel), tenant: None, now, inline: false };
-        let found = parts.store.find(&presented.id).wait().await;
-        let fading = found.as_ref().is_ok_and(|found| is_fading(found.as_ref(), now));
-        let record = match parts.judge_session(found, &presented, &expected) {
-            Ok(record) => record,
-            Err(Refusal::Unavailable(error)) => return Err(error),
-            Err(Refusal::Invalid(Reason::WrongTenant)) => return Ok(Standing::OfTenant),
-            Err(Refusal::Invalid(Reason::Expired)) => return Ok(Standing::Gone(Reason::Expired)),
-            Err(Refusal::Invalid(reason)) if fading => return Ok(Standing::Fading(reason)),
-            Err(Refusal::Invalid(reason)) => return Ok(Standing::Gone(reason)),
+        let (mut found, mut look) = (parts.store.recall(&presented.id).wait().await, Look::Recall);
+        let record = loop {
+            let fading = found.as_ref().is_ok_and(|found| is_fading(found.as_ref(), now));
+            let refusal = match parts.judge_session(found, look, &presented, &expected) {
+                Ok(record) => break record,
+                Err(Refused::Finally(refusal)) => refusal,
+                Err(Refused::ByCopy) => {
+                    (found, look) = (parts.store.find(&presented.id).wait().await, Look::Find);
+                    continue;
+                }
+            };
+            return match refusal {
+                Refusal::Unavailable(error) => Err(error),
+                Refusal::Invalid(Reason::WrongTenant) => Ok(Standing::OfTenant),
+                Refusal::Invalid(Reason::Expired) => Ok(Standing::Gone(Reason::Expired)),
+                Refusal::Invalid(reason) if fading => Ok(Standing::Fading(reason)),
+                Refusal::Invalid(reason) => Ok(Standing::Gone(reason)),
+            };
         };
         if !record.subject.is_anonymous() {
             match active(self.users.find(&record.subject).wait().await) {

@@ -31,6 +31,29 @@ pub(super) struct Expected<T> {
     pub(super) inline: bool,
 }
 
+/// Which look at the store it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// The first one, which may have found a copy.
+    Recall,
+    /// The second and last.
+    Find,
+}
+
+/// Why a login is not there for a token.
+pub(super) enum Refused {
+    /// That is so.
+    Finally(Refusal),
+    /// It would be so by a copy of the record: the store has to be asked.
+    ByCopy,
+}
+
+/// What is wrong with a token.
+enum Flaw {
+    Reason(Reason),
+    Key(KeyTrouble),
+}
+
 /// What the text of a proven token is made of again, should it be renewed.
 #[derive(Clone, Copy)]
 pub(super) struct Presented {
@@ -69,8 +92,19 @@ impl<I: Send + Sync + 'static> TokenService<I> {
         let Some(presented) = text::parse_access(token, &self.parts.policy.brands) else {
             return MaybeReady::Now(Err(Refusal::Invalid(Reason::Malformed)));
         };
-        match self.parts.store.find(&presented.id) {
-            MaybeReady::Now(found) => self.judge(found, &presented, expected),
+        let recalled = self.parts.store.recall(&presented.id);
+        self.await_and_judge(recalled, Look::Recall, presented, expected)
+    }
+
+    fn await_and_judge(
+        &self,
+        found: MaybeReady<Result<Option<Found>, StoreError>>,
+        look: Look,
+        presented: AccessText,
+        expected: &Expected<&str>,
+    ) -> MaybeReady<Outcome<I>> {
+        match found {
+            MaybeReady::Now(found) => self.judge(found, look, presented, expected),
             MaybeReady::Later(found) => {
                 let this = self.clone();
                 let owned = Expected {
@@ -83,7 +117,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
                     let found = found.await;
                     let Expected { channel, tenant, now, inline } = owned;
                     let expected = Expected { channel, tenant: tenant.as_deref(), now, inline };
-                    this.judge(found, &presented, &expected).wait().await
+                    this.judge(found, look, presented, &expected).wait().await
                 })
             }
         }
@@ -92,12 +126,21 @@ impl<I: Send + Sync + 'static> TokenService<I> {
     fn judge(
         &self,
         found: Result<Option<Found>, StoreError>,
-        presented: &AccessText,
+        look: Look,
+        presented: AccessText,
         expected: &Expected<&str>,
     ) -> MaybeReady<Outcome<I>> {
-        let record = match self.parts.judge_access(found, presented, expected) {
+        let record = match self.parts.judge_session(found, look, &presented, expected) {
+            // Whose login it is never changes, so this holds by a copy, too.
+            Ok(record) if record.subject.is_anonymous() => {
+                return MaybeReady::Now(Err(Refusal::Invalid(Reason::AnonymousSession)));
+            }
             Ok(record) => record,
-            Err(refusal) => return MaybeReady::Now(Err(refusal)),
+            Err(Refused::Finally(refusal)) => return MaybeReady::Now(Err(refusal)),
+            Err(Refused::ByCopy) => {
+                let found = self.parts.store.find(&presented.id);
+                return self.await_and_judge(found, Look::Find, presented, expected);
+            }
         };
         let channel = expected.channel.unwrap_or(record.channel);
         let (now, inline) = (expected.now, expected.inline);
@@ -185,40 +228,48 @@ impl<I: Send + Sync + 'static> Verify for TokenService<I> {
 }
 
 impl Parts {
-    /// A login of somebody.
-    fn judge_access(
-        &self,
-        found: Result<Option<Found>, StoreError>,
-        presented: &AccessText,
-        expected: &Expected<&str>,
-    ) -> Result<Arc<LoginRecord>, Refusal> {
-        let record = self.judge_session(found, presented, expected)?;
-        if record.subject.is_anonymous() {
-            return Err(Refusal::Invalid(Reason::AnonymousSession));
-        }
-        Ok(record)
-    }
-
     /// A login of somebody, or the session of a browser whose user is not known.
     ///
-    /// The secret is proven before the state is looked at, so that "revoked" and "expired" are known to its
-    /// holder only.
+    /// A copy of a record lets somebody in. Only the store refuses, and only that is told.
     pub(super) fn judge_session(
         &self,
         found: Result<Option<Found>, StoreError>,
+        look: Look,
         presented: &AccessText,
         expected: &Expected<&str>,
-    ) -> Result<Arc<LoginRecord>, Refusal> {
-        let Some(Found { record, epoch }) = found.map_err(Self::store_failed)? else {
+    ) -> Result<Arc<LoginRecord>, Refused> {
+        let found = found.map_err(|error| Refused::Finally(Self::store_failed(error)))?;
+        let Some(found) = found else {
             ratchet::prove_nothing([0; 12], &presented.secret, self.policy.hash, self.pepper.as_ref());
-            return Err(Refusal::Invalid(Reason::UnknownRecord));
+            return Err(Refused::Finally(Refusal::Invalid(Reason::UnknownRecord)));
         };
-        let proven = self.proves_access(&record, presented)?;
+        match self.inspect(&found, presented, expected) {
+            Ok(()) => Ok(found.record),
+            Err(_) if look == Look::Recall && found.is_copy() => Err(Refused::ByCopy),
+            Err(Flaw::Key(trouble)) => Err(Refused::Finally(self.key_trouble(trouble, &found.record))),
+            Err(Flaw::Reason(reason)) => {
+                if reason == Reason::Expired && found.record.is_session() {
+                    self.emit(EventKind::SessionUseAfterExpire, &found.record);
+                }
+                Err(Refused::Finally(Refusal::Invalid(reason)))
+            }
+        }
+    }
+
+    /// The secret is proven before the state is looked at, so that "revoked" and "expired" are known to its
+    /// holder only.
+    fn inspect(
+        &self,
+        Found { record, epoch, .. }: &Found,
+        presented: &AccessText,
+        expected: &Expected<&str>,
+    ) -> Result<(), Flaw> {
+        let proven = self.proves(record, presented).map_err(Flaw::Key)?;
         let reason = if !proven {
             Reason::WrongSecret
         } else if record.revoked.is_some() {
             Reason::Revoked
-        } else if epoch != Some(record.epoch) || self.policy.is_before_floor(&record) {
+        } else if *epoch != Some(record.epoch) || self.policy.is_before_floor(record) {
             Reason::EpochChanged
         } else if self.policy.bind_channel
             && expected.channel.is_some_and(|channel| channel != record.channel)
@@ -227,14 +278,11 @@ impl Parts {
         } else if expected.tenant != record.tenant() {
             Reason::WrongTenant
         } else if record.is_expired(expected.now) {
-            if record.is_session() {
-                self.emit(EventKind::SessionUseAfterExpire, &record);
-            }
             Reason::Expired
         } else {
-            return Ok(record);
+            return Ok(());
         };
-        Err(Refusal::Invalid(reason))
+        Err(Flaw::Reason(reason))
     }
 
     /// Whether this is the record's access token.
@@ -243,8 +291,11 @@ impl Parts {
         record: &LoginRecord,
         presented: &AccessText,
     ) -> Result<bool, Refusal> {
+        self.proves(record, presented).map_err(|trouble| self.key_trouble(trouble, record))
+    }
+
+    fn proves(&self, record: &LoginRecord, presented: &AccessText) -> Result<bool, KeyTrouble> {
         ratchet::proves(Kind::Access, record, &presented.secret, &record.access, self.pepper.as_ref())
-            .map_err(|trouble| self.key_trouble(trouble, record))
     }
 
     pub(super) fn key_trouble(&self, trouble: KeyTrouble, record: &LoginRecord) -> Refusal {

@@ -66,7 +66,7 @@ impl<I: Send + Sync + 'static> TokenService<I> {
 
     /// The end of a login that lives.
     async fn living(&self, found: Option<Found>) -> Option<Timestamp> {
-        let Found { record, epoch } = found?;
+        let Found { record, epoch, .. } = found?;
         let ended = record.revoked.is_some()
             || epoch != Some(record.epoch)
             || self.parts.policy.is_before_floor(&record);

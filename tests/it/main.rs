@@ -35,8 +35,6 @@ mod pipeline;
 mod rate_info;
 mod ready_out;
 mod redirects_out;
-#[cfg(feature = "redis")]
-mod redis_server;
 mod refresh_tokens;
 mod replay;
 mod request_log;
@@ -51,6 +49,8 @@ mod rules_out;
 mod schedules;
 mod scripted;
 mod sequences;
+#[cfg(feature = "redis")]
+mod servers;
 mod sessions;
 mod sockets;
 mod stock;

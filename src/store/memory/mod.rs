@@ -11,10 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 
-use self::index::{IdHasher, Index, SubjectRow};
+use self::index::{Index, SubjectRow};
 use super::{
     Data, Epoch, Found, Inserted, Insertion, Keep, ListQuery, LiveLimit, LoginRecord, Purge, Rekey,
     Revocation, Rotation, StoreError, StoreErrorKind, SubjectRevocation, TokenStore, Touch,
+    id_hasher::IdHasher,
 };
 use crate::{
     clock::Timestamp, event::RevokeReason, identity::Subject, maybe_ready::MaybeReady, text::TokenId,
@@ -420,7 +421,7 @@ fn can_be_rekeyed(record: &LoginRecord, rekey: &Rekey, epoch: Epoch) -> bool {
 
 impl Row {
     fn found(&self) -> Found {
-        Found { record: Arc::clone(&self.record), epoch: Some(self.subject.epoch()) }
+        Found::new(Arc::clone(&self.record), Some(self.subject.epoch()))
     }
 }
 

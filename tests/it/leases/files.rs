@@ -10,10 +10,11 @@ use std::{
 use portcullis::{
     FileLeases,
     clock::ManualClock,
+    conformance::{LeaseFixture, lease_store_tests},
     store::{Expect, LeaseKey, LeaseNamespace, LeaseStore, LeaseWrite, LockOwner},
 };
 
-use super::conformance::{Bench, record};
+use super::record;
 use crate::support::{START, secs};
 
 /// A folder of its own for each test, removed with it.
@@ -69,23 +70,19 @@ fn key() -> LeaseKey {
     LeaseKey::new(&namespace(), "crm", "user")
 }
 
-/// Two stores that know nothing of each other but the folder, which the bench takes along.
-fn bench() -> Bench {
+/// Two stores that know nothing of each other but the folder.
+async fn empty() -> LeaseFixture {
     let (folder, time) = (Folder::new(), ManualClock::new(START));
     let open = || Arc::new(FileLeases::with_clock(folder.path(), time.clock()));
-    Bench {
-        one: open(),
-        two: open(),
-        namespace: namespace(),
-        pass: Box::new(move |span| {
-            let _kept = folder.path();
-            time.advance(span);
-            Box::pin(std::future::ready(()))
-        }),
-    }
+    let (one, two) = (open(), open());
+    let fixture = LeaseFixture::new(one, two).keep(folder);
+    fixture.passing(move |span| {
+        time.advance(span);
+        std::future::ready(())
+    })
 }
 
-super::conforms!(bench());
+lease_store_tests!(empty);
 
 async fn put(store: &FileLeases, number: u64, ttl: Duration) {
     put_at(store, &key(), number, ttl).await;

@@ -4,24 +4,19 @@ use std::sync::Arc;
 
 use portcullis::{
     clock::ManualClock,
-    store::{LeaseNamespace, MemoryLeases},
+    conformance::{LeaseFixture, lease_store_tests},
+    store::MemoryLeases,
 };
 
-use super::conformance::Bench;
 use crate::support::START;
 
-fn bench() -> Bench {
+async fn empty() -> LeaseFixture {
     let time = ManualClock::new(START);
     let store = MemoryLeases::with_clock(time.clock());
-    Bench {
-        one: Arc::new(store.clone()),
-        two: Arc::new(store),
-        pass: Box::new(move |span| {
-            time.advance(span);
-            Box::pin(std::future::ready(()))
-        }),
-        namespace: LeaseNamespace::new("shop").unwrap(),
-    }
+    LeaseFixture::new(Arc::new(store.clone()), Arc::new(store)).passing(move |span| {
+        time.advance(span);
+        std::future::ready(())
+    })
 }
 
-super::conforms!(bench());
+lease_store_tests!(empty);

@@ -399,7 +399,7 @@ fn r207_a_process_with_a_folder_that_is_killed_in_a_refresh_is_outlived() {
 #[cfg(feature = "redis")]
 mod on_a_server {
     use super::*;
-    use crate::redis_server::RedisServer;
+    use crate::servers::RedisServer;
 
     #[test]
     fn r207_pipelines_with_one_server_make_one_fetch_for_each_step() {

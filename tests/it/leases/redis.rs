@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use portcullis::{
     RedisLeases,
     clock::Clock,
+    conformance::{LeaseFixture, lease_store_tests},
     keyring::{Key, KeyRing},
     pipeline::{AccessToken, SharedLeases},
     secret::Secret,
@@ -19,34 +20,18 @@ use tokio::{
     sync::watch,
 };
 
-use super::{
-    Watch,
-    conformance::{Bench, record},
-};
+use super::{Watch, record};
 use crate::{
-    redis_server::{PASSWORD, RedisServer, SharedServer},
+    servers::{PASSWORD, RedisServer, SharedServer},
     support::secs,
 };
 
-fn namespace() -> LeaseNamespace {
-    let name = LockOwner::generate().unwrap().as_bytes().map(|byte| format!("{byte:02x}")).concat();
-    LeaseNamespace::new(name).unwrap()
-}
-
-fn bench() -> Bench {
+async fn empty() -> LeaseFixture {
     let server = SharedServer::get();
-    Bench {
-        one: Arc::new(server.leases()),
-        two: Arc::new(server.leases()),
-        namespace: namespace(),
-        pass: Box::new(move |span| {
-            let _kept = &server;
-            Box::pin(tokio::time::sleep(span))
-        }),
-    }
+    LeaseFixture::new(Arc::new(server.leases()), Arc::new(server.leases())).keep(server)
 }
 
-super::conforms!(bench());
+lease_store_tests!(empty);
 
 fn key() -> LeaseKey {
     LeaseKey::new(&LeaseNamespace::new("shop").unwrap(), "crm", "user")

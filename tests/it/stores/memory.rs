@@ -1,21 +1,22 @@
-//! The stores in memory keep the contracts.
+//! The stores in memory.
 
 use std::sync::Arc;
 
-use portcullis::store::{MemoryCounters, MemoryStore};
+use portcullis::{
+    MemoryStore,
+    conformance::{CounterFixture, TokenFixture, counter_store_tests, token_store_tests},
+    store::MemoryCounters,
+};
 
-use super::{bench::Bench, counters::Pair, keeps_counters, keeps_logins};
-
-/// Two handles of one store.
-fn bench() -> Bench {
+async fn logins() -> TokenFixture {
     let store = MemoryStore::new();
-    Bench::new(Arc::new(store.clone()), Arc::new(store))
+    TokenFixture::new(Arc::new(store.clone()), Arc::new(store))
 }
 
-fn counters() -> Pair {
+async fn counters() -> CounterFixture {
     let store = MemoryCounters::new();
-    Pair { one: Arc::new(store.clone()), two: Arc::new(store) }
+    CounterFixture::new(Arc::new(store.clone()), Arc::new(store))
 }
 
-keeps_logins!(bench());
-keeps_counters!(counters());
+token_store_tests!(logins);
+counter_store_tests!(counters);

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use portcullis::{
-    identity::Subject,
-    maybe_ready::BoxFuture,
-    store::{Data, Keep, LiveLimit, StoreErrorKind, SubjectRevocation, TokenStore},
-    token::IssueOptions,
-};
 use tokio::sync::Barrier;
 
 use super::{
     bench::{Bench, HOUR},
     drafts::Login,
+};
+use crate::{
+    identity::Subject,
+    maybe_ready::BoxFuture,
+    store::{Data, Keep, LiveLimit, StoreErrorKind, SubjectRevocation, TokenStore},
+    token::IssueOptions,
 };
 
 /// All at once, on both handles, each on a task of its own.
@@ -40,12 +40,12 @@ fn won(results: &[bool]) -> usize {
     results.iter().filter(|won| **won).count()
 }
 
-pub(crate) async fn r060_of_fifty_rotations_at_once_one_wins(bench: &Bench) {
+pub(super) async fn r060_of_fifty_rotations_at_once_one_wins(bench: &Bench) {
     let id = bench.login("ada").await.id();
     for generation in 0..5 {
         let mut jobs = Vec::new();
         for number in 0..50_u64 {
-            let mut rotation = bench.drafts.rotation(generation).await;
+            let mut rotation = bench.drafts.rotation(generation);
             // To know whose it was.
             rotation.access_expires = bench.after(HOUR).plus(std::time::Duration::from_millis(number));
             jobs.push(
@@ -62,7 +62,7 @@ pub(crate) async fn r060_of_fifty_rotations_at_once_one_wins(bench: &Bench) {
     }
 }
 
-pub(crate) async fn r060_of_fifty_changes_of_data_at_once_one_wins(bench: &Bench) {
+pub(super) async fn r060_of_fifty_changes_of_data_at_once_one_wins(bench: &Bench) {
     let id = bench.login("ada").await.id();
     for version in 0..5 {
         let jobs = (0..50_usize).map(|number| {
@@ -78,16 +78,16 @@ pub(crate) async fn r060_of_fifty_changes_of_data_at_once_one_wins(bench: &Bench
     }
 }
 
-pub(crate) async fn r060_fifty_repeats_at_once_stay_below_the_cap(bench: &Bench) {
+pub(super) async fn r060_fifty_repeats_at_once_stay_below_the_cap(bench: &Bench) {
     let id = bench.login("ada").await.id();
     let jobs = (0..50)
         .map(|_| move |store: Arc<dyn TokenStore>| async move { store.grace_hit(&id, 0, 10).await.unwrap() });
     assert_eq!(won(&at_once(bench, jobs.collect()).await), 10);
 }
 
-pub(crate) async fn r060_of_fifty_touches_at_once_one_writes(bench: &Bench) {
+pub(super) async fn r060_of_fifty_touches_at_once_one_writes(bench: &Bench) {
     let id = bench.login("ada").await.id();
-    let touch = bench.drafts.touch(0).await;
+    let touch = bench.drafts.touch(0);
     let jobs = (0..50).map(|_| {
         let touch = touch.clone();
         move |store: Arc<dyn TokenStore>| async move { store.touch(&id, touch).wait().await.unwrap() }
@@ -96,7 +96,7 @@ pub(crate) async fn r060_of_fifty_touches_at_once_one_writes(bench: &Bench) {
 }
 
 /// What became of a hundred logins at once: those that were let in, and the logins that ended for them.
-async fn hundred(bench: &Bench, limit: LiveLimit) -> (Vec<Login>, Vec<portcullis::text::TokenId>) {
+async fn hundred(bench: &Bench, limit: LiveLimit) -> (Vec<Login>, Vec<crate::text::TokenId>) {
     let mut logins = Vec::new();
     for _ in 0..100 {
         logins.push(bench.draft("ada").await);
@@ -126,7 +126,7 @@ async fn living(bench: &Bench, logins: &[Login]) -> usize {
     living
 }
 
-pub(crate) async fn r060_a_hundred_logins_at_once_keep_to_the_limit(bench: &Bench) {
+pub(super) async fn r060_a_hundred_logins_at_once_keep_to_the_limit(bench: &Bench) {
     let other = bench.login("bob").await;
     let (entered, ended) = hundred(bench, LiveLimit::Refuse(3)).await;
     assert_eq!((entered.len(), ended.len()), (3, 0));
@@ -135,7 +135,7 @@ pub(crate) async fn r060_a_hundred_logins_at_once_keep_to_the_limit(bench: &Benc
     assert!(bench.lives(&other).await);
 }
 
-pub(crate) async fn r060_a_hundred_logins_at_once_end_the_oldest_exactly(bench: &Bench) {
+pub(super) async fn r060_a_hundred_logins_at_once_end_the_oldest_exactly(bench: &Bench) {
     let other = bench.login("bob").await;
     let (entered, mut ended) = hundred(bench, LiveLimit::EndOldest(3)).await;
     assert_eq!(entered.len(), 100);
@@ -146,7 +146,7 @@ pub(crate) async fn r060_a_hundred_logins_at_once_end_the_oldest_exactly(bench: 
     assert!(bench.lives(&other).await);
 }
 
-pub(crate) async fn r060_of_many_ends_at_once_one_is_told(bench: &Bench) {
+pub(super) async fn r060_of_many_ends_at_once_one_is_told(bench: &Bench) {
     for subject in [false, true] {
         let id = bench.login("ada").await.id();
         let revocation = bench.ended();
@@ -165,11 +165,11 @@ pub(crate) async fn r060_of_many_ends_at_once_one_is_told(bench: &Bench) {
 }
 
 /// A rotation, a touch, a rekey, a change of data and a label against the end of the login.
-pub(crate) async fn r060_what_meets_a_revocation_ends_revoked(bench: &Bench) {
+pub(super) async fn r060_what_meets_a_revocation_ends_revoked(bench: &Bench) {
     for round in 0..100 {
         let id = bench.login("ada").await.id();
-        let (rotation, rekey) = (bench.drafts.rotation(0).await, bench.drafts.rekey(0).await);
-        let (touch, revocation) = (bench.drafts.touch(0).await, bench.ended());
+        let (rotation, rekey) = (bench.drafts.rotation(0), bench.drafts.rekey(0));
+        let (touch, revocation) = (bench.drafts.touch(0), bench.ended());
         type Job = Box<dyn FnOnce(Arc<dyn TokenStore>) -> BoxFuture<bool> + Send>;
         let mut jobs: Vec<Job> = vec![
             Box::new(move |store| Box::pin(async move { store.rotate(&id, rotation).await.unwrap() })),
@@ -200,7 +200,7 @@ pub(crate) async fn r060_what_meets_a_revocation_ends_revoked(bench: &Bench) {
 }
 
 /// A login that begins while all of its subject's end is either one of them, or one of those after.
-pub(crate) async fn r060_no_login_slips_through_the_end_of_its_subject(bench: &Bench) {
+pub(super) async fn r060_no_login_slips_through_the_end_of_its_subject(bench: &Bench) {
     for round in 0..100 {
         let subject = Subject::local(format!("user {round}"));
         let first = bench.drafts.login(subject.clone(), IssueOptions::default()).await;
@@ -228,12 +228,12 @@ pub(crate) async fn r060_no_login_slips_through_the_end_of_its_subject(bench: &B
 
 /// New secrets bring the subject's epoch with them: asked for between the end of the epochs and that of the logins, they
 /// would bring a login back.
-pub(crate) async fn r060_no_rekey_slips_through_the_end_of_everyone(bench: &Bench) {
+pub(super) async fn r060_no_rekey_slips_through_the_end_of_everyone(bench: &Bench) {
     let mut ids = Vec::new();
     for number in 0..2_500 {
         ids.push(bench.login(["ada", "bob"][number % 2]).await.id());
     }
-    let (ids, rekey) = (Arc::new(ids), bench.drafts.rekey(0).await);
+    let (ids, rekey) = (Arc::new(ids), bench.drafts.rekey(0));
     let start = Arc::new(Barrier::new(3));
     let rekeying: Vec<_> = (0..2)
         .map(|number| {

@@ -1,17 +1,17 @@
 //! Adding logins, and finding them.
 
-use portcullis::{
+use serde_json::json;
+
+use super::bench::{Bench, HOUR, shown};
+use crate::{
     event::RevokeReason,
     identity::Subject,
     scope::Scope,
     store::{Epoch, ListQuery, LiveLimit, StoreErrorKind},
     token::IssueOptions,
 };
-use serde_json::json;
 
-use super::bench::{Bench, HOUR, shown};
-
-pub(crate) async fn r060_what_is_inserted_is_found_as_it_was(bench: &Bench) {
+pub(super) async fn r060_what_is_inserted_is_found_as_it_was(bench: &Bench) {
     let full = IssueOptions::default()
         .tenant("red \u{e9}\0%")
         .client("app")
@@ -41,7 +41,7 @@ pub(crate) async fn r060_what_is_inserted_is_found_as_it_was(bench: &Bench) {
     assert!(!bench.lives(&bench.draft("bob").await).await, "never inserted");
 }
 
-pub(crate) async fn r060_a_subject_has_one_epoch_from_its_first_login_on(bench: &Bench) {
+pub(super) async fn r060_a_subject_has_one_epoch_from_its_first_login_on(bench: &Bench) {
     let first = bench.login("ada").await;
     let mut later = bench.insertion();
     later.first_epoch = Epoch::from_number(u64::MAX);
@@ -59,7 +59,7 @@ pub(crate) async fn r060_a_subject_has_one_epoch_from_its_first_login_on(bench: 
     }
 }
 
-pub(crate) async fn r060_an_id_is_taken_once_and_for_all(bench: &Bench) {
+pub(super) async fn r060_an_id_is_taken_once_and_for_all(bench: &Bench) {
     let (login, other) = (bench.login("ada").await, bench.login("ada").await);
     let mut again = bench.insertion();
     again.replaces = Some(other.id());
@@ -75,7 +75,7 @@ pub(crate) async fn r060_an_id_is_taken_once_and_for_all(bench: &Bench) {
     }
 }
 
-pub(crate) async fn r060_a_login_may_end_another_in_the_same_step(bench: &Bench) {
+pub(super) async fn r060_a_login_may_end_another_in_the_same_step(bench: &Bench) {
     let old = bench.drafts.login(Subject::anonymous("guest"), IssueOptions::default()).await;
     bench.one.insert(old.record.clone(), bench.insertion()).await.unwrap();
     let mut insertion = bench.limited(LiveLimit::Refuse(1));
@@ -104,7 +104,7 @@ pub(crate) async fn r060_a_login_may_end_another_in_the_same_step(bench: &Bench)
     assert!(bench.one.insert(bench.draft("ada").await.record, full).await.unwrap().replaced);
 }
 
-pub(crate) async fn r060_a_limit_counts_live_logins_and_ends_the_oldest(bench: &Bench) {
+pub(super) async fn r060_a_limit_counts_live_logins_and_ends_the_oldest(bench: &Bench) {
     let insert = async |user: &str, limit| bench.one.insert(bench.draft(user).await.record, limit).await;
     let mut logins = Vec::new();
     for age in [3, 1, 2] {
@@ -137,7 +137,7 @@ pub(crate) async fn r060_a_limit_counts_live_logins_and_ends_the_oldest(bench: &
 }
 
 /// A login that is refused removes nothing, and what one that is not removes is told, no more and no less.
-pub(crate) async fn r060_a_refused_login_leaves_what_has_ended(bench: &Bench) {
+pub(super) async fn r060_a_refused_login_leaves_what_has_ended(bench: &Bench) {
     let (live, over, foreign) =
         (bench.login("ada").await, bench.login("ada").await, bench.login("bob").await);
     for ended in [&over, &foreign] {
@@ -164,12 +164,12 @@ pub(crate) async fn r060_a_refused_login_leaves_what_has_ended(bench: &Bench) {
     }
 }
 
-fn sorted(mut ids: Vec<portcullis::text::TokenId>) -> Vec<portcullis::text::TokenId> {
+fn sorted(mut ids: Vec<crate::text::TokenId>) -> Vec<crate::text::TokenId> {
     ids.sort();
     ids
 }
 
-pub(crate) async fn r060_lists_go_by_id_page_by_page(bench: &Bench) {
+pub(super) async fn r060_lists_go_by_id_page_by_page(bench: &Bench) {
     assert!(bench.ids().await.is_empty());
     let (mut all, mut adas) = (Vec::new(), Vec::new());
     for number in 0..25_usize {

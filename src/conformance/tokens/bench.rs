@@ -1,8 +1,12 @@
 //! What a store is tested with.
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
-use portcullis::{
+use super::{
+    super::fixture::{Dump, TokenFixture},
+    drafts::{Drafts, Login},
+};
+use crate::{
     TokenPolicy, TokenService,
     clock::{Clock, ManualClock, Timestamp},
     event::RevokeReason,
@@ -13,29 +17,29 @@ use portcullis::{
     verify::Refusal,
 };
 
-use super::drafts::{Drafts, Handle, Login};
-
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Two handles of one empty store that nobody else uses, as two processes have them.
-pub(crate) struct Bench {
+pub(super) struct Bench {
     pub(super) one: Arc<dyn TokenStore>,
     pub(super) two: Arc<dyn TokenStore>,
+    pub(super) dump: Option<Box<Dump>>,
     pub(super) drafts: Drafts,
     /// Judges tokens by the other handle, and notes no use.
     pub(super) tokens: TokenService,
     /// The moment of the logins: today, because a store may itself remove what has ended.
     pub(super) now: Timestamp,
+    _kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl Bench {
-    pub(crate) fn new(one: Arc<dyn TokenStore>, two: Arc<dyn TokenStore>) -> Self {
+    pub(super) fn over(fixture: TokenFixture) -> Self {
         // In whole seconds, so that no engine rounds it.
         let now = Timestamp::from_millis(Clock::system().now().as_millis() / 1_000 * 1_000);
+        let TokenFixture { one, two, dump, kept, .. } = fixture;
         let policy = TokenPolicy::builder().touch_every(None).build().unwrap();
-        let tokens = TokenService::new(Handle::new(Arc::clone(&two)), policy);
-        let tokens = tokens.clock(ManualClock::new(now).clock());
-        Self { one, two, drafts: Drafts::new(now), tokens, now }
+        let tokens = TokenService::over(Arc::clone(&two), policy).clock(ManualClock::new(now).clock());
+        Self { one, two, dump, drafts: Drafts::new(now), tokens, now, _kept: kept }
     }
 
     /// A handle for the task of this number.

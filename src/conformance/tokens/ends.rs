@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use portcullis::{
+use super::bench::{Bench, HOUR, shown};
+use crate::{
     clock::Timestamp,
     event::RevokeReason,
     identity::Subject,
@@ -10,8 +11,6 @@ use portcullis::{
     text::TokenId,
     token::IssueOptions,
 };
-
-use super::bench::{Bench, HOUR, shown};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -27,13 +26,13 @@ fn sorted(mut ids: Vec<TokenId>) -> Vec<TokenId> {
 /// None of them happens.
 async fn nothing_is_written(bench: &Bench, id: &TokenId, generation: u32) {
     let Bench { one, drafts, .. } = bench;
-    assert!(!one.rotate(id, drafts.rotation(generation).await).await.unwrap());
+    assert!(!one.rotate(id, drafts.rotation(generation)).await.unwrap());
     assert!(!one.grace_hit(id, generation, 100).await.unwrap());
     one.confirm(id, generation, bench.after(HOUR)).wait().await.unwrap();
-    let mut touch = drafts.touch(generation).await;
+    let mut touch = drafts.touch(generation);
     (touch.seen_before, touch.wipe_nonce) = (bench.after(100 * DAY), true);
     assert!(!one.touch(id, touch).wait().await.unwrap());
-    assert!(!one.rekey(id, drafts.rekey(generation).await).await.unwrap());
+    assert!(!one.rekey(id, drafts.rekey(generation)).await.unwrap());
     for version in [0, 1] {
         assert!(!one.save_data(id, version, Data::new(&1).unwrap()).await.unwrap());
     }
@@ -41,7 +40,7 @@ async fn nothing_is_written(bench: &Bench, id: &TokenId, generation: u32) {
     assert!(!one.revoke(id, bench.ended()).await.unwrap());
 }
 
-pub(crate) async fn r060_a_login_ends_once_and_its_reason_stays(bench: &Bench) {
+pub(super) async fn r060_a_login_ends_once_and_its_reason_stays(bench: &Bench) {
     let (login, other) = (bench.login("ada").await, bench.login("ada").await);
     assert!(bench.one.revoke(&login.id(), bench.ended()).await.unwrap());
     let reuse = Revocation::new(bench.after(2 * HOUR), RevokeReason::Reuse);
@@ -63,7 +62,7 @@ pub(crate) async fn r060_a_login_ends_once_and_its_reason_stays(bench: &Bench) {
     }
 }
 
-pub(crate) async fn r060_nothing_is_written_to_a_login_that_has_ended(bench: &Bench) {
+pub(super) async fn r060_nothing_is_written_to_a_login_that_has_ended(bench: &Bench) {
     let id = bench.login("ada").await.id();
     assert!(bench.one.revoke(&id, bench.ended()).await.unwrap());
     let before = shown(&*bench.found(&id).await);
@@ -71,7 +70,7 @@ pub(crate) async fn r060_nothing_is_written_to_a_login_that_has_ended(bench: &Be
     assert_eq!(shown(&*bench.found(&id).await), before);
 }
 
-pub(crate) async fn r060_nothing_but_insert_makes_a_record(bench: &Bench) {
+pub(super) async fn r060_nothing_but_insert_makes_a_record(bench: &Bench) {
     let login = bench.login("ada").await;
     let unknown = bench.draft("ada").await.id();
     nothing_is_written(bench, &unknown, 0).await;
@@ -81,7 +80,7 @@ pub(crate) async fn r060_nothing_but_insert_makes_a_record(bench: &Bench) {
     for keep in [
         Keep::Nothing,
         Keep::Untouched(login.id()),
-        Keep::Rekeyed(login.id(), Box::new(bench.drafts.rekey(0).await)),
+        Keep::Rekeyed(login.id(), Box::new(bench.drafts.rekey(0))),
     ] {
         let rekeyed = matches!(keep, Keep::Rekeyed(..));
         let revocation = SubjectRevocation::new(bench.ended(), keep);
@@ -96,7 +95,7 @@ pub(crate) async fn r060_nothing_but_insert_makes_a_record(bench: &Bench) {
     assert!(bench.lives(&again).await);
 }
 
-pub(crate) async fn r060_a_subjects_logins_end_together_and_its_epoch_rises(bench: &Bench) {
+pub(super) async fn r060_a_subjects_logins_end_together_and_its_epoch_rises(bench: &Bench) {
     let logins = [bench.login("ada").await, bench.login("ada").await, bench.login("ada").await];
     let other = bench.login("bob").await;
     let foreign = bench.drafts.login(Subject::of("https://idp.test", "ada"), IssueOptions::default()).await;
@@ -121,7 +120,7 @@ pub(crate) async fn r060_a_subjects_logins_end_together_and_its_epoch_rises(benc
     assert!(bench.lives(&bench.login("ada").await).await, "a new login has the new epoch");
 }
 
-pub(crate) async fn r060_one_login_can_be_kept_as_it_is_or_with_new_secrets(bench: &Bench) {
+pub(super) async fn r060_one_login_can_be_kept_as_it_is_or_with_new_secrets(bench: &Bench) {
     let (kept, other) = (bench.login("ada").await, bench.login("ada").await);
     let before = bench.epoch(&kept.id()).await.unwrap();
     let keep = |keep| SubjectRevocation::new(bench.ended(), keep);
@@ -132,7 +131,7 @@ pub(crate) async fn r060_one_login_can_be_kept_as_it_is_or_with_new_secrets(benc
     assert_eq!(shown(&*bench.found(&kept.id()).await), shown(&kept.record));
 
     let other = bench.login("ada").await;
-    let rekey = bench.drafts.rekey(0).await;
+    let rekey = bench.drafts.rekey(0);
     let rekeyed = keep(Keep::Rekeyed(kept.id(), Box::new(rekey.clone())));
     assert_eq!(bench.one.revoke_subject(&ada(), rekeyed).await.unwrap(), Some(vec![other.id()]));
     let after = bench.found(&kept.id()).await;
@@ -141,7 +140,7 @@ pub(crate) async fn r060_one_login_can_be_kept_as_it_is_or_with_new_secrets(benc
     assert_eq!(bench.epoch(&kept.id()).await, Some(before.next()));
     assert!(!bench.lives(&kept).await && !bench.lives(&other).await, "old secrets, and an ended login");
     // It has the new epoch: a rotation needs that.
-    assert!(bench.one.rotate(&kept.id(), bench.drafts.rotation(1).await).await.unwrap());
+    assert!(bench.one.rotate(&kept.id(), bench.drafts.rotation(1)).await.unwrap());
 
     // A login that is not there is nobody to be kept.
     let unknown = bench.draft("ada").await.id();
@@ -149,13 +148,13 @@ pub(crate) async fn r060_one_login_can_be_kept_as_it_is_or_with_new_secrets(benc
     assert_eq!(ended, Some(vec![kept.id()]));
 }
 
-pub(crate) async fn r060_a_rekey_that_comes_too_late_ends_nothing(bench: &Bench) {
+pub(super) async fn r060_a_rekey_that_comes_too_late_ends_nothing(bench: &Bench) {
     let (kept, other, ended) = (bench.login("ada").await, bench.login("ada").await, bench.login("ada").await);
     let bobs = bench.login("bob").await;
     bench.one.revoke(&ended.id(), bench.ended()).await.unwrap();
     let before = bench.epoch(&kept.id()).await;
     for (id, generation) in [(kept.id(), 1), (ended.id(), 0), (bobs.id(), 0)] {
-        let keep = Keep::Rekeyed(id, Box::new(bench.drafts.rekey(generation).await));
+        let keep = Keep::Rekeyed(id, Box::new(bench.drafts.rekey(generation)));
         let revocation = SubjectRevocation::new(bench.ended(), keep);
         assert_eq!(bench.one.revoke_subject(&ada(), revocation).await.unwrap(), None);
         for login in [&kept, &other, &bobs] {
@@ -167,10 +166,10 @@ pub(crate) async fn r060_a_rekey_that_comes_too_late_ends_nothing(bench: &Bench)
 }
 
 /// Writes that carry secrets, between the end of a subject's logins and the read before it.
-pub(crate) async fn r060_a_raised_epoch_stops_what_was_read_before(bench: &Bench) {
+pub(super) async fn r060_a_raised_epoch_stops_what_was_read_before(bench: &Bench) {
     let (kept, other) = (bench.login("ada").await, bench.login("ada").await);
-    let rekey = Keep::Rekeyed(kept.id(), Box::new(bench.drafts.rekey(0).await));
-    let (rotation, late) = (bench.drafts.rotation(0).await, bench.drafts.rekey(0).await);
+    let rekey = Keep::Rekeyed(kept.id(), Box::new(bench.drafts.rekey(0)));
+    let (rotation, late) = (bench.drafts.rotation(0), bench.drafts.rekey(0));
     bench.one.revoke_subject(&ada(), SubjectRevocation::new(bench.ended(), rekey)).await.unwrap();
     for id in [kept.id(), other.id()] {
         let before = shown(&*bench.found(&id).await);
@@ -180,7 +179,7 @@ pub(crate) async fn r060_a_raised_epoch_stops_what_was_read_before(bench: &Bench
     }
 }
 
-pub(crate) async fn r060_everyone_ends_and_may_come_back(bench: &Bench) {
+pub(super) async fn r060_everyone_ends_and_may_come_back(bench: &Bench) {
     let everyone = Revocation::new(bench.after(HOUR), RevokeReason::Everyone);
     assert_eq!(bench.one.revoke_everyone(everyone).await.unwrap(), 0);
     let logins = [bench.login("ada").await, bench.login("ada").await, bench.login("bob").await];
@@ -197,7 +196,7 @@ pub(crate) async fn r060_everyone_ends_and_may_come_back(bench: &Bench) {
     }
 }
 
-pub(crate) async fn r060_purging_takes_what_is_past_both_lives_in_batches(bench: &Bench) {
+pub(super) async fn r060_purging_takes_what_is_past_both_lives_in_batches(bench: &Bench) {
     let short = IssueOptions::default().access_ttl(Some(HOUR)).refresh_ttl(None);
     let endless = IssueOptions::default().access_ttl(None).refresh_ttl(None).absolute(None);
     let insert = async |user: &str, options: &IssueOptions| {
