@@ -35,7 +35,7 @@ impl CounterStore for PostgresStore {
             let rows = links.writes.ask(Sql::CounterHit, &values, Again::Never).await?;
             let state = match rows.first() {
                 Some(row) if row.try_get(0).is_ok_and(|allowed: bool| allowed) => return Ok(Hit::allowed()),
-                Some(row) => state(row, 1)?,
+                Some(row) => self::state(row, 1)?,
                 None => CounterState::UNSEEN,
             };
             if let Err(wait) = limit.step(state, now) {
@@ -43,7 +43,7 @@ impl CounterStore for PostgresStore {
             }
             // Refused by what others have counted at the same moment, which was not to be seen yet.
             let rows = links.writes.ask(Sql::CounterState, &[key.as_bytes().into()], Again::Harmless).await?;
-            let state = rows.first().map_or(Ok(CounterState::UNSEEN), |row| state(row, 0))?;
+            let state = rows.first().map_or(Ok(CounterState::UNSEEN), |row| self::state(row, 0))?;
             Ok(Hit::refused(limit.step(state, now).err().unwrap_or_else(|| limit.interval())))
         })
     }

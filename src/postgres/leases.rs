@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
-use super::{link::Again, sql::Sql, store::PostgresStore};
+use super::{link::Again, sql::Sql, store::PostgresStore, value::Value};
 use crate::{
     clock::Timestamp,
     store::{
@@ -20,7 +20,7 @@ const MILLIS_MAX: i64 = 100 * 365 * 86_400_000;
 #[async_trait]
 impl LeaseStore for PostgresStore {
     async fn get(&self, key: &LeaseKey) -> Result<Option<FoundLease>, StoreError> {
-        let rows = self.0.reads.ask(Sql::LeaseGet, &[hash(key.as_str()).into()], Again::Harmless).await?;
+        let rows = self.0.reads.ask(Sql::LeaseGet, &[hashed(key.as_str())], Again::Harmless).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let read = || -> Result<FoundLease, tokio_postgres::Error> {
             let (version, end, left): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(3)?);
@@ -32,7 +32,7 @@ impl LeaseStore for PostgresStore {
     }
 
     async fn exists(&self, key: &LeaseKey) -> Result<bool, StoreError> {
-        let values = [hash(key.as_str()).into()];
+        let values = [hashed(key.as_str())];
         Ok(self.0.reads.count(Sql::LeaseExists, &values, Again::Harmless).await? > 0)
     }
 
@@ -47,14 +47,14 @@ impl LeaseStore for PostgresStore {
         let (expires_at, value) = (record.expires_at().into(), record.value().into());
         let done = match expect {
             Expect::Version(expected) => {
-                let key = hash(key.as_str()).into();
+                let key = hashed(key.as_str());
                 let values = [key, expected.get().into(), version, expires_at, value, millis(ttl).into()];
                 self.0.changes_one(Sql::LeaseReplace, &values).await?
             }
             Expect::Anything | Expect::Absent => {
                 let only_absent = (expect == Expect::Absent).into();
-                let namespace = hash(key.namespace().as_str()).into();
-                let (hash, name) = (hash(key.as_str()).into(), key.as_str().into());
+                let namespace = hashed(key.namespace().as_str());
+                let (hash, name) = (hashed(key.as_str()), key.as_str().into());
                 let values =
                     [hash, namespace, name, version, expires_at, value, millis(ttl).into(), only_absent];
                 self.0.changes_one(Sql::LeasePut, &values).await?
@@ -64,7 +64,7 @@ impl LeaseStore for PostgresStore {
     }
 
     async fn delete(&self, key: &LeaseKey, expect: Expect) -> Result<LeaseWrite, StoreError> {
-        let hash = hash(key.as_str()).into();
+        let hash = hashed(key.as_str());
         let done = match expect {
             Expect::Anything => {
                 self.0.writes.ask(Sql::LeaseDelete, &[hash], Again::Harmless).await?;
@@ -80,7 +80,7 @@ impl LeaseStore for PostgresStore {
     }
 
     async fn clear(&self, namespace: &LeaseNamespace) -> Result<(), StoreError> {
-        let values = [hash(namespace.as_str()).into()];
+        let values = [hashed(namespace.as_str())];
         self.0.bulk.ask(Sql::LeaseClear, &values, Again::Harmless).await.map(drop)
     }
 
@@ -90,7 +90,7 @@ impl LeaseStore for PostgresStore {
         owner: &LockOwner,
         ttl: Duration,
     ) -> Result<Option<LeaseLock>, StoreError> {
-        let (hash, name) = (hash(key.as_str()).into(), key.as_str().into());
+        let (hash, name) = (hashed(key.as_str()), key.as_str().into());
         let values = [hash, name, owner.as_bytes().into(), millis(ttl).into()];
         let rows = self.0.writes.ask(Sql::Lock, &values, Again::Harmless).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -99,14 +99,14 @@ impl LeaseStore for PostgresStore {
     }
 
     async fn renew(&self, key: &LeaseKey, lock: &LeaseLock, ttl: Duration) -> Result<LockState, StoreError> {
-        let hash = hash(key.as_str()).into();
+        let hash = hashed(key.as_str());
         let values = [hash, lock.owner().as_bytes().into(), lock.fence().into(), millis(ttl).into()];
         let held = self.0.writes.count(Sql::LockRenew, &values, Again::Harmless).await? > 0;
         Ok(if held { LockState::Held } else { LockState::Lost })
     }
 
     async fn unlock(&self, key: &LeaseKey, lock: &LeaseLock) -> Result<LockState, StoreError> {
-        let hash = hash(key.as_str()).into();
+        let hash = hashed(key.as_str());
         let values = [hash, lock.owner().as_bytes().into(), lock.fence().into()];
         let held = self.0.changes_one(Sql::Unlock, &values).await?;
         Ok(if held { LockState::Held } else { LockState::Lost })
@@ -114,8 +114,8 @@ impl LeaseStore for PostgresStore {
 }
 
 /// A key for an index, which cannot hold texts of any length.
-fn hash(name: &str) -> Vec<u8> {
-    Sha256::digest(name).to_vec()
+fn hashed(name: &str) -> Value<'static> {
+    Value::Owned(Sha256::digest(name).to_vec())
 }
 
 /// Rounded down: nothing stays longer than it was meant to.
