@@ -157,15 +157,15 @@ async fn r203_a_call_that_is_dropped_loses_no_change() {
     assert_eq!(first, Some(Change::Anything));
     for number in 0..50 {
         let end = format!("a{number}");
-        insert(&store, &end, "ada").await;
-        let (revoked, early) =
-            tokio::join!(store.revoke(&id(&end), ended()), timeout(Duration::from_micros(number * 50), feed.next()));
+        let id = insert(&store, &end, "ada").await;
+        let soon = Duration::from_micros(number * 50);
+        let (revoked, early) = tokio::join!(store.revoke(&id, ended()), timeout(soon, feed.next()));
         assert!(revoked.unwrap());
         let told = match early {
             Ok(told) => told,
             Err(_elapsed) => next(&mut feed).await,
         };
-        assert_eq!(told, Change::Login(id(&end)));
+        assert_eq!(told, Change::Login(id));
     }
 }
 

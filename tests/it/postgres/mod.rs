@@ -87,7 +87,8 @@ async fn insert(store: &PostgresStore, end: &str, user: &str) -> TokenId {
 
 /// The error and its causes, as they are shown.
 fn shown(error: &StoreError) -> String {
-    let causes = std::iter::successors(Some(error as &dyn Error), |error| error.source());
+    let first: &(dyn Error + 'static) = error;
+    let causes = std::iter::successors(Some(first), |error| (*error).source());
     causes.map(|error| format!("{error} {error:?}; ")).collect()
 }
 
