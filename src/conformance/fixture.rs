@@ -4,7 +4,7 @@ use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use crate::{
     maybe_ready::BoxFuture,
-    store::{CounterStore, LeaseStore, TokenStore},
+    store::{CounterStore, KeyStore, LeaseStore, OnceStore, TokenStore},
 };
 
 /// Two handles of one empty store that nobody else uses, as two processes have them.
@@ -23,6 +23,10 @@ pub struct Fixture<S: ?Sized> {
 pub type TokenFixture = Fixture<dyn TokenStore>;
 /// What the suite for counters needs.
 pub type CounterFixture = Fixture<dyn CounterStore>;
+/// What the suite for API keys needs.
+pub type KeyFixture = Fixture<dyn KeyStore>;
+/// What the suite for one-time values needs.
+pub type OnceFixture = Fixture<dyn OnceStore>;
 /// What the suite for shared tokens needs.
 pub type LeaseFixture = Fixture<dyn LeaseStore>;
 

@@ -1,7 +1,7 @@
 //! The contracts of the stores as tests, for stores of this crate and of others alike. Feature `test-util`, for
 //! dev-dependencies.
 //!
-//! Each port has a suite: [`tokens`], [`counters`] and [`leases`]. A suite is a list of named tests. Every test gets an
+//! Each port has a suite: [`tokens`], [`keys`], [`once`], [`counters`] and [`leases`]. A suite is a list of named tests. Every test gets an
 //! empty store of its own as a [`Fixture`]: two handles, as two processes have them. A name begins with the row of
 //! [the features](crate::docs::features) that it belongs to.
 //!
@@ -21,7 +21,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! The others are `counter_store_tests!` and `lease_store_tests!`. Two suites in one module have no name twice.
+//! The others are `key_store_tests!`, `once_store_tests!`, `counter_store_tests!` and `lease_store_tests!`. Two suites in one module have no name twice.
 //!
 //! [`tokens::run`] and its like run a whole suite and give a [`Report`]:
 //!
@@ -50,14 +50,17 @@ mod report;
 mod run;
 
 pub mod counters;
+pub mod keys;
 pub mod leases;
+pub mod once;
 pub mod tokens;
 
 pub use self::{
-    fixture::{CounterFixture, Fixture, LeaseFixture, TokenFixture},
+    fixture::{CounterFixture, Fixture, KeyFixture, LeaseFixture, OnceFixture, TokenFixture},
     report::{Outcome, Report, Verdict},
 };
 pub use crate::{
-    __portcullis_counter_store_tests as counter_store_tests,
-    __portcullis_lease_store_tests as lease_store_tests, __portcullis_token_store_tests as token_store_tests,
+    __portcullis_counter_store_tests as counter_store_tests, __portcullis_key_store_tests as key_store_tests,
+    __portcullis_lease_store_tests as lease_store_tests, __portcullis_once_store_tests as once_store_tests,
+    __portcullis_token_store_tests as token_store_tests,
 };

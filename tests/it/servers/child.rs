@@ -19,9 +19,14 @@ pub(super) fn unique_name() -> String {
 /// Starts on one port after the other until one was free. Somebody else may take a port between the look and the
 /// start; then the server ends at once, and `start` says `None`.
 pub(super) fn on_a_free_port<T>(mut start: impl FnMut(u16) -> Option<T>) -> T {
-    (0..10)
-        .find_map(|_| start(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()))
-        .expect("no server could be started on any port")
+    for _ in 0..10 {
+        // A statement of its own: the listener is to be gone before the server comes.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if let Some(started) = start(port) {
+            return started;
+        }
+    }
+    panic!("no server could be started on any port");
 }
 
 /// Asks again and again for up to 30 seconds.

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use portcullis::{
     MemoryStore,
-    conformance::{CounterFixture, TokenFixture, counter_store_tests, token_store_tests},
-    store::MemoryCounters,
+    conformance::{
+        CounterFixture, KeyFixture, OnceFixture, TokenFixture, counter_store_tests, key_store_tests,
+        once_store_tests, token_store_tests,
+    },
+    store::{MemoryCounters, MemoryKeys, MemoryOnce},
 };
 
 async fn logins() -> TokenFixture {
@@ -18,5 +21,17 @@ async fn counters() -> CounterFixture {
     CounterFixture::new(Arc::new(store.clone()), Arc::new(store))
 }
 
+async fn keys() -> KeyFixture {
+    let store = MemoryKeys::new();
+    KeyFixture::new(Arc::new(store.clone()), Arc::new(store))
+}
+
+async fn once() -> OnceFixture {
+    let store = MemoryOnce::new();
+    OnceFixture::new(Arc::new(store.clone()), Arc::new(store))
+}
+
 token_store_tests!(logins);
+key_store_tests!(keys);
+once_store_tests!(once);
 counter_store_tests!(counters);
