@@ -32,6 +32,8 @@ mod log;
 mod mock;
 mod outcome;
 mod pipeline;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rate_info;
 mod ready_out;
 mod redirects_out;
