@@ -118,7 +118,12 @@ impl PostgresStoreBuilder {
             let fits = timeout >= Duration::from_millis(10) && timeout <= Duration::from_secs(86_400);
             faults.check(fits, field, timeout, "must be from 10 ms to one day");
         }
-        faults.check((1..=64).contains(&self.connections), "connections", self.connections, "must be 1 to 64");
+        faults.check(
+            (1..=64).contains(&self.connections),
+            "connections",
+            self.connections,
+            "must be 1 to 64",
+        );
         let schema = Schema::new(&self.prefix);
         let rule = "must be 1-32 of a-z, 0-9 and _, the first of them a letter";
         faults.check(schema.is_some(), "prefix", &self.prefix, rule);
@@ -142,7 +147,13 @@ impl PostgresStoreBuilder {
             schema: Arc::new(schema),
             limit: self.connect_timeout,
         };
-        Ok(PostgresStore::new(opener, Arc::new(texts), self.connections, self.step_timeout, self.bulk_timeout))
+        Ok(PostgresStore::new(
+            opener,
+            Arc::new(texts),
+            self.connections,
+            self.step_timeout,
+            self.bulk_timeout,
+        ))
     }
 }
 

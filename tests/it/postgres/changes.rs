@@ -7,9 +7,7 @@ use portcullis::{
     credential::Channel,
     event::RevokeReason,
     identity::Subject,
-    store::{
-        Change, ChangeFeed, Data, Keep, LiveLimit, Purge, Revocation, SubjectRevocation, TokenStore,
-    },
+    store::{Change, ChangeFeed, Data, Keep, LiveLimit, Purge, Revocation, SubjectRevocation, TokenStore},
     token::{IssueOptions, RefreshRequest},
 };
 use tokio::time::timeout;
@@ -216,7 +214,8 @@ async fn r203_a_feed_ends_its_connection_when_it_is_dropped() {
     let place = Place::new().await;
     let mut feed = place.store().changes();
     assert_eq!(next(&mut feed).await, Change::Anything);
-    let listeners = "select count(*) from pg_stat_activity where query like 'listen %' and datname = current_database()";
+    let listeners =
+        "select count(*) from pg_stat_activity where query like 'listen %' and datname = current_database()";
     assert_eq!(place.database.sql(listeners), "1");
     drop(feed);
     eventually("no connection", async || place.database.sql(listeners) == "0").await;
