@@ -64,10 +64,14 @@ pub mod conformance;
 mod file;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "tonic")]
 mod tonic;
 
@@ -81,12 +85,16 @@ pub mod docs;
 pub use self::axum::Require;
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
+#[cfg(feature = "postgres")]
+pub use self::postgres::{Notify, PostgresChanges, PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "reqwest-middleware")]
 pub use self::reqwest::TokenMiddleware;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::{ReqwestError, ReqwestFuture, ReqwestService, same_origin_redirects};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use file::FileLeases;
 pub use identity::Auth;
 pub use inbound::AuthLayer;

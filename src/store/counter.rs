@@ -40,6 +40,21 @@ pub struct Limit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CounterState(i64);
 
+/// The numbers of [`Limit::step`] at one moment, all in microseconds, for a store that counts in one statement.
+#[cfg(feature = "postgres")]
+pub(crate) struct Bounds {
+    /// The moment.
+    pub(crate) now: i64,
+    /// What one event costs.
+    pub(crate) interval: i64,
+    /// Up to this state an event is allowed, and the next state can be told.
+    pub(crate) allowed_to: i64,
+    /// A state above this shows that the clock was set back.
+    pub(crate) set_back_above: i64,
+    /// The state after that.
+    pub(crate) set_back_to: i64,
+}
+
 /// What a counted event came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -136,6 +151,22 @@ impl Limit {
             return Err(whole_millis(ahead - spare));
         };
         from.checked_add(interval).map(CounterState).ok_or_else(|| whole_millis(interval))
+    }
+
+    /// What [`step`](Self::step) compares with, where it allows anything at this moment.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn bounds(self, now: Timestamp) -> Bounds {
+        let (now, interval) = (micros(now), self.interval_micros());
+        let full = interval * i64::from(self.count);
+        let allowed_to = now.saturating_add(full - interval).min(i64::MAX - interval);
+        let set_back_above = now.saturating_add(full + CLOCK_STEP_MICROS);
+        Bounds { now, interval, allowed_to, set_back_above, set_back_to: now.saturating_add(full) }
+    }
+
+    /// How long a refused event waits at least, where nothing more is known.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn interval(self) -> Duration {
+        whole_millis(self.interval_micros())
     }
 
     /// Whether the state is so far ahead that the clock must have been set back since.

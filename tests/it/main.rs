@@ -32,6 +32,8 @@ mod log;
 mod mock;
 mod outcome;
 mod pipeline;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rate_info;
 mod ready_out;
 mod redirects_out;
@@ -53,6 +55,8 @@ mod sequences;
 mod servers;
 mod sessions;
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stock;
 mod stopping;
 mod stores;

@@ -136,11 +136,11 @@ impl RedisServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        self.url_at(self.port)
+        Self::url_at(self.port)
     }
 
-    /// Its address by way of another port, such as that of a proxy.
-    pub(crate) fn url_at(&self, port: u16) -> String {
+    /// The address of any server that is started here, by way of another port, such as that of a proxy.
+    pub(crate) fn url_at(port: u16) -> String {
         format!("redis://:{PASSWORD}@127.0.0.1:{port}")
     }
 

@@ -1,3 +1,5 @@
 //! Stores keep the contracts of `portcullis::conformance`.
 
+mod faults;
 mod memory;
+mod plain;
