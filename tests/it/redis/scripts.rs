@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use ::redis::AsyncCommands;
 use portcullis::{
     clock::Timestamp,
     event::RevokeReason,
     identity::Subject,
     store::{
-        CounterKey, CounterState, CounterStore, Epoch, Insertion, Keep, Limit, Revocation, SubjectRevocation,
-        TokenStore,
+        CounterKey, CounterState, CounterStore, Epoch, Insertion, Keep, Limit, LoginColumns, Revocation,
+        SubjectRevocation, TokenStore,
     },
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 
-use super::{BOTH, client, find, handles, id, login, now};
+use super::{BOTH, client, find, handles, id, insert, login, now};
 use crate::servers::SharedServer;
 
 /// Doubles cannot tell many of these apart.
@@ -128,4 +129,119 @@ async fn r060_a_counter_goes_by_itself_and_one_of_no_place_is_not_asked_for() {
     }
     let none = store.hit(&key, Limit::per_minute(0), now());
     assert!(matches!(none, portcullis::maybe_ready::MaybeReady::Now(Ok(hit)) if !hit.is_allowed()));
+}
+
+/// The files of a step, as the store puts them together.
+macro_rules! step {
+    ($($file:literal)+) => {
+        concat!("#!lua\n" $(, include_str!(concat!("../../../src/redis/lua/", $file)))+)
+    };
+}
+
+/// Taken as the store takes it, but with arguments that no service would give.
+async fn take(url: &str, prefix: &str, code: &str, login: &str, args: &[&str]) -> i64 {
+    let (at, id) = (format!("{{{prefix}}}:"), id(login).to_string());
+    let mut eval = ::redis::cmd("EVAL");
+    eval.arg(code).arg(1).arg(format!("{at}login:{id}")).arg(at).arg(id).arg(args);
+    eval.query_async(&mut client(url).await).await.unwrap()
+}
+
+/// Between the end of everybody's logins and the mark on each, or where the subject's epoch was lost.
+#[tokio::test]
+async fn r060_no_new_secrets_are_kept_for_a_login_whose_epoch_is_not_its_subjects() {
+    let rotate = (step!("logins.lua" "rotate.lua"), ["0", "1", "access", "refresh", "nonce", "1", "2", "3"].as_slice());
+    let rekey = (
+        step!("logins.lua" "rekeyed.lua" "rekey.lua"),
+        ["0", "1", "access", "refresh", "lineage", "1", "2", "3"].as_slice(),
+    );
+    for program in BOTH {
+        let server = SharedServer::of(program);
+        for (code, args) in [rotate, rekey] {
+            let ([store, _], prefix) = handles(&server);
+            insert(&store, login("a", Subject::local("ada"))).await;
+            let mut client = client(server.url()).await;
+            let subject: Vec<String> = client.keys(format!("{{{prefix}}}:subject:*")).await.unwrap();
+            let era = format!("{{{prefix}}}:era");
+            let before: String = client.get(&era).await.unwrap();
+            let _done: () = client.set(&era, "another").await.unwrap();
+            assert_eq!(take(server.url(), &prefix, code, "a", args).await, 0);
+            let _done: () = client.del(&era).await.unwrap();
+            assert_eq!(take(server.url(), &prefix, code, "a", args).await, 0);
+            let _done: () = client.set(&era, before).await.unwrap();
+            let _done: () = client.hset(&subject[0], "epoch", "6").await.unwrap();
+            assert_eq!(take(server.url(), &prefix, code, "a", args).await, 0);
+            assert_eq!(find(&store, &id("a")).await.unwrap().record.generation(), 0);
+            let _done: () = client.hset(&subject[0], "epoch", "7").await.unwrap();
+            assert_eq!(take(server.url(), &prefix, code, "a", args).await, 1, "with its own it is taken");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r060_a_touch_writes_the_digest_under_the_newest_key() {
+    let server = SharedServer::get();
+    let ([store, _], prefix) = handles(&server);
+    insert(&store, login("a", Subject::local("ada"))).await;
+    let long = i64::MAX.to_string();
+    let code = step!("logins.lua" "touch.lua");
+    let mut digest = String::from("\u{1}\0");
+    digest.push_str(&"x".repeat(32));
+    let touch = ["0", &long, "5", "", "", &digest, "0"];
+    assert_eq!(take(server.url(), &prefix, code, "a", &touch).await, 1);
+    let touched = LoginColumns::from(&*find(&store, &id("a")).await.unwrap().record);
+    assert_eq!(touched.access.to_bytes(), digest.as_bytes());
+    assert_eq!(touched.last_seen, Timestamp::from_millis(5));
+}
+
+#[tokio::test]
+async fn r060_the_first_use_of_a_pair_is_not_noted_on_a_login_that_has_ended() {
+    let server = SharedServer::get();
+    let ([store, _], _) = handles(&server);
+    for (name, ends) in [("a", false), ("b", true)] {
+        let mut login = login(name, Subject::local("ada"));
+        login.confirmed_at = Timestamp::NEVER;
+        let id = insert(&store, login).await;
+        if ends {
+            assert!(store.revoke(&id, Revocation::new(now(), RevokeReason::Logout)).await.unwrap());
+        }
+        store.confirm(&id, 0, Timestamp::from_millis(5)).wait().await.unwrap();
+        let confirmed = LoginColumns::from(&*find(&store, &id).await.unwrap().record).confirmed_at;
+        assert_eq!(confirmed != Timestamp::NEVER, !ends);
+    }
+}
+
+/// A change of credentials that keeps one login, while everybody's end.
+#[tokio::test]
+async fn r060_no_login_is_kept_whose_epoch_is_not_its_subjects() {
+    let server = SharedServer::get();
+    let ([store, _], prefix) = handles(&server);
+    let at = format!("{{{prefix}}}:");
+    let kept = insert(&store, login("a", Subject::local("ada"))).await.to_string();
+    let mut client = client(server.url()).await;
+    let subjects: Vec<String> = client.keys(format!("{at}subject:*")).await.unwrap();
+    let name = subjects[0].strip_prefix(&format!("{at}subject:")).unwrap();
+    let mut revoke = async || -> Option<Vec<String>> {
+        let mut eval = ::redis::cmd("EVAL");
+        eval.arg(step!("logins.lua" "rekeyed.lua" "revoke_subject.lua")).arg(1).arg(&subjects[0]).arg(&at).arg(name);
+        eval.arg(&["1", "logout", &kept, "0", "1", "access", "refresh", "lineage", "1", "2", "3"]);
+        eval.query_async(&mut client).await.unwrap()
+    };
+    let before = store_era(&server, &at, None).await;
+    store_era(&server, &at, Some("another")).await;
+    assert_eq!(revoke().await, None);
+    store_era(&server, &at, Some(&before)).await;
+    assert_eq!(find(&store, &id("a")).await.unwrap().epoch, Some(Epoch::from_number(7)), "nothing was changed");
+    assert_eq!(revoke().await, Some(Vec::new()));
+    assert_eq!(find(&store, &id("a")).await.unwrap().epoch, Some(Epoch::from_number(8)));
+}
+
+/// The era, and another one in its place.
+async fn store_era(server: &SharedServer, at: &str, new: Option<&str>) -> String {
+    let mut client = client(server.url()).await;
+    let era = format!("{at}era");
+    let before = client.get(&era).await.unwrap();
+    if let Some(new) = new {
+        let _done: () = client.set(&era, new).await.unwrap();
+    }
+    before
 }
