@@ -4,15 +4,18 @@
 //! started for the test. Who kills a server or makes it stand still starts one of its own.
 
 mod child;
+#[cfg(feature = "redis")]
 mod harness;
 mod postgres;
 mod proxy;
+#[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::redis::{Keeps, Program, RedisServer, SharedServer};
 pub(crate) use self::{
     postgres::{Database, PostgresServer, SharedPostgres},
     proxy::Proxy,
-    redis::{Keeps, Program, RedisServer, SharedServer},
 };
 
 /// What every server started here asks for, and no log may hold.
