@@ -124,6 +124,8 @@ struct Probe {
     touches: AtomicUsize,
     /// What touches of a slow store wait for.
     gate: Mutex<Option<Arc<Semaphore>>>,
+    /// What answers of a slow store wait for, once it has read.
+    answers: Mutex<Option<Arc<Semaphore>>>,
     /// Lets a whole crowd read before the first of them goes on; and how many reads still pass it.
     crowd: Mutex<Option<(Arc<Barrier>, usize)>>,
 }
@@ -177,6 +179,13 @@ impl ProbeStore {
         gate
     }
 
+    /// From now on a slow store that has read a login waits with its answer until permits are added.
+    pub(crate) fn hold_answers(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.probe.answers.lock().unwrap() = Some(Arc::clone(&gate));
+        gate
+    }
+
     pub(crate) fn writes(&self) -> usize {
         self.probe.writes.load(Ordering::SeqCst)
     }
@@ -224,10 +233,17 @@ impl TokenStore for ProbeStore {
                 }))
             }),
             Mode::Down => MaybeReady::Now(Err(down())),
-            Mode::Later => MaybeReady::later(async move {
-                tokio::task::yield_now().await;
-                memory.find(&id).wait().await
-            }),
+            Mode::Later => {
+                let gate = self.probe.answers.lock().unwrap().clone();
+                MaybeReady::later(async move {
+                    tokio::task::yield_now().await;
+                    let found = memory.find(&id).wait().await;
+                    if let Some(gate) = gate {
+                        let _open = gate.acquire().await.expect("the gate is never closed");
+                    }
+                    found
+                })
+            }
             Mode::DownLater => MaybeReady::later(async {
                 tokio::task::yield_now().await;
                 Err(down())
