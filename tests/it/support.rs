@@ -106,6 +106,8 @@ pub(crate) enum Mode {
     NoEpoch,
     /// Reads as ever; every write fails, after a turn.
     ReadOnly,
+    /// Reads panic, after a turn.
+    Broken,
 }
 
 /// A memory store that counts and can be slow or down.
@@ -160,7 +162,8 @@ impl ProbeStore {
             4 => Mode::AlwaysLate,
             5 => Mode::NextEpoch,
             6 => Mode::NoEpoch,
-            _ => Mode::ReadOnly,
+            7 => Mode::ReadOnly,
+            _ => Mode::Broken,
         }
     }
 
@@ -247,6 +250,10 @@ impl TokenStore for ProbeStore {
             Mode::DownLater => MaybeReady::later(async {
                 tokio::task::yield_now().await;
                 Err(down())
+            }),
+            Mode::Broken => MaybeReady::later(async {
+                tokio::task::yield_now().await;
+                panic!("planted");
             }),
         }
     }

@@ -135,8 +135,8 @@ impl Reads {
         });
     }
 
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+    /// Of how many logins.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
     }
 }

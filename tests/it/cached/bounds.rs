@@ -195,7 +195,7 @@ async fn r203_the_settings_are_checked_and_shown() {
     let shown = format!("{cached:?} {:?}", CachedStore::builder(MemoryStore::new()));
     assert_eq!(
         shown,
-        "CachedStore { age: 60s, capacity: 100000, copies: 0, .. } \
+        "CachedStore { age: 60s, capacity: 100000, copies: 0, reading: 0, .. } \
          CachedStoreBuilder { age: 60s, capacity: 100000, .. }"
     );
 }

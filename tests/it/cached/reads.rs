@@ -1,6 +1,6 @@
 //! Reads that are under way: who shares which, and what is kept of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use portcullis::{
     event::RevokeReason,
@@ -8,6 +8,7 @@ use portcullis::{
     problem::Reason,
     store::{Change, Purge, Revocation, TokenStore},
     token::Issued,
+    verify::Refusal,
 };
 use tokio::task::JoinSet;
 
@@ -200,6 +201,7 @@ async fn r203_a_read_that_everybody_gives_up_is_forgotten() {
     assert!(nodes.b.verifies(&login).await);
     assert_eq!(nodes.store.finds() - finds, 2);
     assert!(nodes.b.verifies_at_once(&login));
+    assert!(idle(&nodes));
 }
 
 /// Two kinds of waiters at one login: the ones for the read under way, the others for the next.
@@ -226,4 +228,50 @@ async fn r203_who_waits_for_the_next_read_gets_it_though_the_first_is_given_up()
     assert_eq!(nodes.store.finds() - finds, 2);
     assert!(nodes.b.verifies_at_once(&login));
     assert_eq!(nodes.b.verify("nonsense").await, Err(Reason::Malformed));
+    assert!(idle(&nodes));
+}
+
+/// Nothing is left of a read that has ended, whoever asked and whatever was found.
+#[tokio::test]
+async fn r203_no_read_leaves_anything_behind() {
+    let nodes = nodes();
+    let login = nodes.a.login("ada").await;
+    let stranger = super::nodes().a.login("eve").await;
+    for mode in [Mode::Now, Mode::Later, Mode::Down, Mode::DownLater, Mode::NoEpoch] {
+        nodes.store.set(mode);
+        crowd(&nodes, &login, 10).await.join_all().await;
+        crowd(&nodes, &stranger, 10).await.join_all().await;
+        for _ in 0..2 {
+            crowd(&nodes, &stranger, 10).await.shutdown().await;
+        }
+        assert!(idle(&nodes), "{mode:?}");
+        nodes.time.advance(super::AGE);
+    }
+}
+
+fn idle(nodes: &Nodes) -> bool {
+    format!("{:?}", nodes.b.cached).contains("reading: 0")
+}
+
+/// Who waits for another's read is not left waiting when that panics.
+#[tokio::test]
+async fn r203_sec_i07_a_store_that_panics_could_not_check() {
+    let nodes = nodes();
+    let login = nodes.a.login("ada").await;
+    nodes.store.set(Mode::Broken);
+    let mut waiting = JoinSet::new();
+    for number in 0..10 {
+        let (tokens, cached) = (nodes.b.tokens.clone(), nodes.b.cached.clone());
+        let (text, id) = (login.access().expose().to_owned(), login.record().id());
+        waiting.spawn(async move {
+            match number % 2 {
+                0 => matches!(tokens.verify(&text, None).await, Err(Refusal::Unavailable(_))),
+                _ => cached.find(&id).wait().await.is_err(),
+            }
+        });
+    }
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting.join_all()).await;
+    assert!(waited.expect("nobody hangs").iter().all(|could_not| *could_not));
+    nodes.store.set(Mode::Later);
+    assert!(nodes.b.verifies(&login).await && idle(&nodes));
 }

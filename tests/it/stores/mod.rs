@@ -1,6 +1,7 @@
 //! The contracts of the stores of logins and of counters, for any store: only the bench differs.
 
 mod bench;
+mod cached;
 mod counters;
 mod drafts;
 mod ends;
