@@ -283,6 +283,7 @@ impl TokenStore for ProbeStore {
                 self.probe.writes.fetch_add(1, Ordering::SeqCst);
                 self.memory.confirm(&id, generation, now)
             }
+            Mode::Down => MaybeReady::Now(Err(down())),
             _ => MaybeReady::later(async move {
                 this.write().await?;
                 this.memory.confirm(&id, generation, now).wait().await
@@ -306,6 +307,7 @@ impl TokenStore for ProbeStore {
                 touched
             }
             Mode::AlwaysLate => MaybeReady::Now(Ok(false)),
+            Mode::Down => MaybeReady::Now(Err(down())),
             _ => MaybeReady::later(async move {
                 this.write().await?;
                 let gate = this.probe.gate.lock().unwrap().clone();

@@ -80,7 +80,6 @@ impl Cache {
         let number = match self.copies.enter(id, now, |number, current| self.after(current, id, number)) {
             Turn::Ask(number) => number,
             Turn::Wait(flight) => return MaybeReady::later(flight),
-            Turn::Alone => return self.store.find(id),
         };
         let place = Place { cache: Arc::clone(self), id: *id, number };
         match self.store.find(id) {

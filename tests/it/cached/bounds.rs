@@ -2,7 +2,7 @@
 
 use portcullis::{
     event::RevokeReason,
-    store::{CachedStore, MemoryStore, Revocation, TokenStore},
+    store::{CachedStore, Change, MemoryStore, Revocation, TokenStore},
     token::Issued,
 };
 use tokio::runtime::Handle;
@@ -113,9 +113,14 @@ async fn r203_with_an_age_or_a_capacity_of_zero_nothing_is_kept() {
         end(&nodes, &login).await;
         assert!(!nodes.b.verifies(&login).await);
         // Nor is a read shared: each is its own.
-        let all = futures_util::future::join_all((0..10).map(|_| nodes.b.verifies(&login))).await;
+        let gate = nodes.store.hold_answers();
+        let all = futures_util::future::join_all((0..10).map(|_| nodes.b.verifies(&login)));
+        let (all, ()) = tokio::join!(all, async {
+            turns().await;
+            assert_eq!(nodes.store.finds() - finds, 14);
+            gate.add_permits(1);
+        });
         assert!(!all.contains(&true));
-        assert_eq!(nodes.store.finds() - finds, 14);
     }
 }
 
@@ -136,7 +141,7 @@ async fn r203_beyond_the_capacity_the_copy_that_was_kept_first_gives_way() {
 
     // What goes makes room, and what is read anew stays in its place.
     let say = nodes.b.listen().await;
-    say.send(portcullis::store::Change::Login(logins[2].record().id())).unwrap();
+    say.send(Change::Login(logins[2].record().id())).unwrap();
     turns().await;
     assert_eq!((at_once(), nodes.b.cached.copies()), (vec![true, false, false, true], 2));
     assert!(nodes.b.verifies(&logins[1]).await);
@@ -150,6 +155,35 @@ async fn r203_beyond_the_capacity_the_copy_that_was_kept_first_gives_way() {
     assert_eq!((at_once(), nodes.b.cached.copies()), (vec![true, true, false, true], 3));
 }
 
+/// However often one login is read, forgotten and read again: it has one place, and takes nobody else's.
+#[tokio::test]
+async fn r203_no_login_takes_the_place_of_another_while_there_is_room() {
+    let nodes = nodes_with(policy(), |builder| builder.capacity(2));
+    let logins = [nodes.a.login("ada").await, nodes.a.login("bob").await, nodes.a.login("cyd").await];
+    let [ada, bob, cyd] = &logins;
+    assert!(nodes.b.verifies(ada).await && nodes.b.verifies(bob).await);
+    for _ in 0..3 {
+        nodes.b.cached.find(&ada.record().id()).wait().await.unwrap();
+        assert!(nodes.b.verifies_at_once(ada) && nodes.b.verifies_at_once(bob));
+    }
+    let say = nodes.b.listen().await;
+    for login in [ada, cyd, ada, cyd] {
+        say.send(Change::Login(login.record().id())).unwrap();
+        turns().await;
+        assert!(nodes.b.verifies(login).await && nodes.b.verifies_at_once(bob));
+        say.send(Change::Login(login.record().id())).unwrap();
+        turns().await;
+    }
+    // All places are free again after this.
+    say.send(Change::Anything).unwrap();
+    turns().await;
+    for login in [bob, ada] {
+        assert!(nodes.b.verifies(login).await);
+    }
+    assert!(nodes.b.verifies_at_once(ada) && nodes.b.verifies_at_once(bob));
+    assert_eq!(nodes.b.cached.copies(), 2);
+}
+
 #[tokio::test]
 async fn r203_over_many_more_logins_than_there_is_room_the_bound_holds() {
     let nodes = nodes_with(policy(), |builder| builder.capacity(10));
@@ -159,8 +193,8 @@ async fn r203_over_many_more_logins_than_there_is_room_the_bound_holds() {
         let login = nodes.a.login("ada").await;
         assert!(nodes.b.verifies(&login).await);
         match round % 7 {
-            0 => say.send(portcullis::store::Change::Login(login.record().id())).unwrap(),
-            6 if round > 400 => say.send(portcullis::store::Change::Anything).unwrap(),
+            0 => say.send(Change::Login(login.record().id())).unwrap(),
+            6 if round > 400 => say.send(Change::Anything).unwrap(),
             _ => {}
         }
         turns().await;

@@ -69,7 +69,7 @@ async fn r203_a_crowd_on_many_threads_is_let_in() {
 /// The store has answered already when the login ends, and the node is told before it has the answer.
 #[tokio::test]
 async fn r203_a_read_that_a_change_has_overtaken_is_not_kept() {
-    for what in 0..5 {
+    for (what, crowded) in (0..5).flat_map(|what| [(what, false), (what, true)]) {
         let nodes = nodes();
         let say = nodes.b.listen().await;
         let login = nodes.a.login("ada").await;
@@ -95,7 +95,7 @@ async fn r203_a_read_that_a_change_has_overtaken_is_not_kept() {
         }
         turns().await;
         // Who comes now gets nothing of that read.
-        let late = crowd(&nodes, &login, 3).await;
+        let late = crowd(&nodes, &login, if crowded { 3 } else { 0 }).await;
         gate.add_permits(1);
         assert!(reading.join_all().await[0], "it began before the end: {what}");
         assert!(late.join_all().await.iter().all(|let_in| !*let_in), "{what}");
@@ -197,6 +197,7 @@ async fn r203_a_read_that_everybody_gives_up_is_forgotten() {
     let login = nodes.a.login("ada").await;
     let (_gate, finds) = (nodes.store.hold_answers(), nodes.store.finds());
     crowd(&nodes, &login, 10).await.shutdown().await;
+    assert!(idle(&nodes));
     nodes.store.hold_answers().add_permits(1);
     assert!(nodes.b.verifies(&login).await);
     assert_eq!(nodes.store.finds() - finds, 2);
@@ -229,6 +230,37 @@ async fn r203_who_waits_for_the_next_read_gets_it_though_the_first_is_given_up()
     assert!(nodes.b.verifies_at_once(&login));
     assert_eq!(nodes.b.verify("nonsense").await, Err(Reason::Malformed));
     assert!(idle(&nodes));
+}
+
+/// Each read that has begun is too old for who comes later, the second of them like the first.
+#[tokio::test]
+async fn r203_a_read_that_has_waited_for_its_turn_has_begun_too() {
+    let nodes = nodes();
+    let login = nodes.a.login("ada").await;
+    let id = login.record().id();
+    let find = || {
+        let cached = nodes.b.cached.clone();
+        async move { cached.find(&id).wait().await.unwrap().unwrap().record.label().map(str::to_owned) }
+    };
+    let (first_gate, finds) = (nodes.store.hold_answers(), nodes.store.finds());
+    let first = tokio::spawn(find());
+    turns().await;
+    let second = tokio::spawn(find());
+    turns().await;
+    let second_gate = nodes.store.hold_answers();
+    first_gate.add_permits(1);
+    turns().await;
+    assert_eq!(nodes.store.finds() - finds, 2, "the second has begun");
+    nodes.store.memory.set_label(&id, Some("phone".into())).await.unwrap();
+    let third = tokio::spawn(find());
+    turns().await;
+    second_gate.add_permits(1);
+    assert_eq!((first.await.unwrap(), second.await.unwrap()), (None, None));
+    assert_eq!(third.await.unwrap().as_deref(), Some("phone"));
+    assert_eq!(nodes.store.finds() - finds, 3);
+    // What was kept is what was read last.
+    let copy = nodes.b.cached.recall(&id).wait().await.unwrap().unwrap();
+    assert!(copy.is_copy() && copy.record.label() == Some("phone") && idle(&nodes));
 }
 
 /// Nothing is left of a read that has ended, whoever asked and whatever was found.
