@@ -5,6 +5,7 @@
 mod allocations;
 mod arrows;
 mod blame;
+mod cached;
 mod cascade;
 mod circuit;
 mod client_stack;
