@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use portcullis::store::{CachedStore, MemoryStore};
-
-use super::{bench::Bench, keeps_logins};
+use portcullis::{
+    conformance::{TokenFixture, token_store_tests},
+    store::{CachedStore, MemoryStore},
+};
 
 /// Two handles of one: what one writes the other sees at once.
-fn bench() -> Bench {
+async fn logins() -> TokenFixture {
     let store = CachedStore::new(MemoryStore::new());
-    Bench::new(Arc::new(store.clone()), Arc::new(store))
+    TokenFixture::new(Arc::new(store.clone()), Arc::new(store))
 }
 
-keeps_logins!(bench());
+token_store_tests!(logins);
