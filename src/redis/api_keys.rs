@@ -66,7 +66,9 @@ impl KeyStore for RedisStore {
             .arg(update.version.wrapping_add(1).cast_signed())
             .arg(update.expires.as_millis())
             .arg(update.context.as_json());
-        for column in [update.label.as_deref().map(str::to_owned), update.scope.map(|scope| scope.to_string())] {
+        for column in
+            [update.label.as_deref().map(str::to_owned), update.scope.map(|scope| scope.to_string())]
+        {
             step.arg(u8::from(column.is_some())).arg(column.unwrap_or_default());
         }
         self.link().ask(Step::Script(&step), Again::Never).await

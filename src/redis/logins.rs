@@ -265,11 +265,7 @@ impl RedisStore {
         Ok(removed)
     }
 
-    async fn purge_subject(
-        &self,
-        subject: &str,
-        purge: &Purge,
-    ) -> Result<Vec<Arc<LoginRecord>>, StoreError> {
+    async fn purge_subject(&self, subject: &str, purge: &Purge) -> Result<Vec<Arc<LoginRecord>>, StoreError> {
         let (mut removed, mut after) = (Vec::new(), None);
         while removed.len() < purge.limit {
             let mut step = self.step(&steps::PURGE_SUBJECT, self.key_of("logins", subject));

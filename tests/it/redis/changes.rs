@@ -70,7 +70,8 @@ async fn r203_every_change_is_told_to_every_node_that_listens() {
         limited.limit = LiveLimit::EndOldest(1);
         let bob = issue("bob").await.record().id();
         limited.replaces = Some(bob);
-        let new = store.insert(login("new", Subject::local("ada")).into(), limited).await.unwrap().record.id();
+        let new =
+            store.insert(login("new", Subject::local("ada")).into(), limited).await.unwrap().record.id();
         hears(&mut feed, "single login", &[id, more, bob]).await;
         let revocation = Revocation::new(now(), RevokeReason::Logout);
         assert!(store.revoke(&new, revocation).await.unwrap());
@@ -152,7 +153,7 @@ async fn r203_a_feed_says_that_it_may_have_missed_something_whenever_it_listens_
 async fn r203_a_connection_that_has_died_silently_is_noticed_and_replaced() {
     let server = RedisServer::start();
     let proxy = Proxy::to(format!("127.0.0.1:{}", server.port())).await;
-    let mut feed = store_at(&server.url_at(proxy.port())).changes();
+    let mut feed = store_at(&RedisServer::url_at(proxy.port())).changes();
     assert_eq!(next(&mut feed).await, Change::Anything);
     // It asks, is answered, and stays with its connection.
     assert!(timeout(Duration::from_secs(5), feed.next()).await.is_err());
