@@ -9,8 +9,8 @@ use portcullis::{
     identity::Subject,
     secret::SecretBytes,
     store::{
-        CounterKey, CounterState, CounterStore, Epoch, Insertion, Keep, Limit, LoginColumns, Revocation,
-        SubjectRevocation, TokenStore,
+        CounterKey, CounterState, CounterStore, Epoch, Insertion, Keep, Limit, LoginColumns, Purge,
+        Revocation, SubjectRevocation, TokenStore,
     },
 };
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -278,4 +278,41 @@ async fn store_era(server: &SharedServer, at: &str, new: Option<&str>) -> String
         let _done: () = client.set(&era, new).await.unwrap();
     }
     before
+}
+
+/// Who logs in again while everybody's logins are being marked.
+#[tokio::test]
+async fn r060_a_login_of_the_new_era_is_not_marked_with_those_of_the_old() {
+    let server = SharedServer::get();
+    let ([store, _], prefix) = handles(&server);
+    let at = format!("{{{prefix}}}:");
+    insert(&store, login("old", Subject::local("ada"))).await;
+    store_era(&server, &at, Some("another")).await;
+    for (name, user) in [("new", "ada"), ("newer", "bob")] {
+        insert(&store, login(name, Subject::local(user))).await;
+    }
+    let mut eval = ::redis::cmd("EVAL");
+    eval.arg(step!("logins.lua" "mark_dead.lua")).arg(1).arg(format!("{at}logins")).arg(&at);
+    eval.arg(&["-", "10", "5", "everyone"]);
+    let marked: (u64, String, u64) = eval.query_async(&mut client(server.url()).await).await.unwrap();
+    assert_eq!(marked, (3, id("old").to_string(), 1));
+    for (name, ended) in [("old", true), ("new", false), ("newer", false)] {
+        assert_eq!(find(&store, &id(name)).await.unwrap().record.revoked().is_some(), ended, "{name}");
+    }
+}
+
+/// The index has doubles; the login has what decides.
+#[tokio::test]
+async fn r060_no_login_is_purged_a_millisecond_early_however_far_its_end() {
+    let server = SharedServer::get();
+    let ([store, _], _) = handles(&server);
+    let end = Timestamp::from_millis((1 << 53) + 1);
+    let mut late = login("late", Subject::local("ada"));
+    (late.access_expires, late.absolute_expires) = (end, end);
+    insert(&store, late).await;
+    for subject in [None, Some(Subject::local("ada"))] {
+        let purge = Purge::new(subject, Timestamp::from_millis(1 << 53), 9);
+        assert!(store.purge(&purge).await.unwrap().is_empty());
+    }
+    assert_eq!(store.purge(&Purge::new(None, end, 9)).await.unwrap().len(), 1);
 }
