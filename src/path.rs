@@ -73,6 +73,11 @@ impl PathSet {
         set
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
     /// Whether one of the patterns covers this path of a request, as it came: `uri.path()`. Allocates only where
     /// the path holds a `%`.
     pub fn matches(&self, raw_path: &str) -> bool {

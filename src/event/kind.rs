@@ -95,6 +95,9 @@ pub enum EventKind {
     /// `store_regressed`: a token is ahead of its record: the store lost writes or was restored from a copy.
     /// Nothing was revoked.
     StoreRegressed,
+    /// `store_lost`: a store has come back without what it had held: every login of before is gone, and its tokens are
+    /// invalid.
+    StoreLost,
     /// `inconsistent`: the pair derived for a repeat does not match the record: the record was edited, or a key
     /// was exchanged under it.
     Inconsistent,
@@ -195,6 +198,7 @@ impl EventKind {
             Self::SessionUseAfterExpire => "session_use_after_expire",
             Self::SessionNotSaved => "session_not_saved",
             Self::StoreRegressed => "store_regressed",
+            Self::StoreLost => "store_lost",
             Self::Inconsistent => "inconsistent",
             Self::UnknownKey => "unknown_key",
             Self::ConfirmationLost => "confirmation_lost",
@@ -235,6 +239,7 @@ impl EventKind {
             | Self::TokenReuse { .. }
             | Self::GraceCap
             | Self::StoreRegressed
+            | Self::StoreLost
             | Self::Inconsistent
             | Self::UnknownKey
             | Self::ConfirmationLost

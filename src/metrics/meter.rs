@@ -144,7 +144,8 @@ impl Meter for Metrics {
             | EventKind::ConfirmationLost
             | EventKind::TouchLost
             | EventKind::TouchDropped
-            | EventKind::StoreFull => counter!(OTHERS, "name" => event.name()).increment(1),
+            | EventKind::StoreFull
+            | EventKind::StoreLost => counter!(OTHERS, "name" => event.name()).increment(1),
         }
     }
 }

@@ -103,7 +103,7 @@ impl Lease {
     /// Puts it into the headers of a request. `own` is the header of a lease that no composite has made.
     pub(crate) fn attach(&self, own: &HeaderName, headers: &mut HeaderMap) {
         if self.parts.is_empty() {
-            headers.insert(own.clone(), self.value.clone());
+            headers.insert(own, self.value.clone());
         }
         self.parts.iter().for_each(|part| part.lease.attach(&part.header, headers));
     }

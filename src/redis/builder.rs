@@ -2,9 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::{RedisStore, link::Link};
+use super::{RedisStore, link::Link, origin::Origin};
 use crate::{
     error::{ConfigError, Faults},
+    event::Reporter,
     secret::Secret,
 };
 
@@ -15,6 +16,7 @@ pub struct RedisStoreBuilder {
     prefix: String,
     connect_timeout: Duration,
     response_timeout: Duration,
+    reporter: Reporter,
 }
 
 impl RedisStoreBuilder {
@@ -24,6 +26,7 @@ impl RedisStoreBuilder {
             prefix: "portcullis".to_owned(),
             connect_timeout: Duration::from_secs(1),
             response_timeout: Duration::from_millis(500),
+            reporter: Reporter::default(),
         }
     }
 
@@ -44,6 +47,13 @@ impl RedisStoreBuilder {
     /// How long the server may take to answer one command. Default 500 ms.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
+        self
+    }
+
+    /// Who is told that the server has lost its data ([`StoreLost`](crate::event::EventKind::StoreLost)). Default: the
+    /// log.
+    pub fn reporter(mut self, reporter: Reporter) -> Self {
+        self.reporter = reporter;
         self
     }
 
@@ -75,7 +85,8 @@ impl RedisStoreBuilder {
             );
         }
         faults.finish()?;
-        Ok(RedisStore::new(link.expect("its absence is a fault"), &self.prefix))
+        let link = link.expect("its absence is a fault");
+        Ok(RedisStore::new(link, Origin::new(self.reporter), &self.prefix))
     }
 }
 

@@ -138,7 +138,23 @@ pub(super) fn list(value: Value) -> Result<Vec<Value>, StoreError> {
 
 /// As many as were asked for.
 pub(super) fn parts<const N: usize>(value: Value) -> Result<[Value; N], StoreError> {
-    list(value)?.try_into().map_err(|_of_another_length| StoreError::damaged("answer"))
+    exactly(list(value)?)
+}
+
+pub(super) fn exactly<const N: usize>(values: Vec<Value>) -> Result<[Value; N], StoreError> {
+    values.try_into().map_err(|_of_another_length| StoreError::damaged("answer"))
+}
+
+/// The first value of an answer, and those behind it.
+pub(super) fn first(value: Value) -> Result<(Value, Vec<Value>), StoreError> {
+    let mut values = list(value)?.into_iter();
+    let first = values.next().ok_or_else(|| StoreError::damaged("answer"))?;
+    Ok((first, values.collect()))
+}
+
+/// The bytes, if it is a text.
+pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
+    if let Value::BulkString(bytes) = value { Some(bytes) } else { None }
 }
 
 pub(super) fn number<T: FromStr>(bytes: &[u8]) -> Option<T> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use redis::{ScriptInvocation, Value};
 
-use super::fields::{Fields, number, parts, put, put_if, put_number};
+use super::fields::{Fields, exactly, number, put, put_if, put_number};
 use crate::{
     credential::Channel,
     secret::SecretBytes,
@@ -104,11 +104,11 @@ pub(super) fn read(value: Value) -> Result<LoginRecord, StoreError> {
     Ok(login.into())
 }
 
-/// A login, the epoch of its subject and the era in which it was raised, and the era of today.
-pub(super) fn read_found(value: Value) -> Result<Found, StoreError> {
-    let [login, epoch, raised_in, era] = parts(value)?;
+/// A login, the epoch of its subject and the era in which it was raised; and the era of today.
+pub(super) fn read_found(found: Vec<Value>, era: Option<&[u8]>) -> Result<Found, StoreError> {
+    let [login, epoch, raised_in] = exactly(found)?;
     let epoch = match (epoch, era) {
-        (Value::BulkString(epoch), Value::BulkString(era)) => {
+        (Value::BulkString(epoch), Some(era)) => {
             let epoch = read_epoch(&epoch)?;
             // Everybody's were raised since.
             let is_current = matches!(raised_in, Value::BulkString(raised_in) if raised_in == era);

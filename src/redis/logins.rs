@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use data_encoding::HEXLOWER;
 use redis::{ScriptInvocation, Value};
 
 use super::{
     RedisStore,
-    fields::{list, parts},
+    fields::{bytes, first, list, parts},
     link::{Again, Step},
     login_fields::{read, read_epoch, read_found, write},
+    origin::new_era,
     scripts::steps,
     store::{behind, name_of},
 };
@@ -18,7 +18,6 @@ use crate::{
     clock::Timestamp,
     identity::Subject,
     maybe_ready::MaybeReady,
-    random,
     store::{
         Data, Found, Inserted, Insertion, Keep, ListQuery, LiveLimit, LoginColumns, LoginRecord, Purge,
         Rekey, Revocation, Rotation, StoreError, StoreErrorKind, SubjectRevocation, TokenStore, Touch,
@@ -33,12 +32,12 @@ const BATCH: usize = 250;
 impl TokenStore for RedisStore {
     fn find(&self, id: &TokenId) -> MaybeReady<Result<Option<Found>, StoreError>> {
         let step = self.step(&steps::FIND, self.key_of("login", id.as_str()));
-        let link = Arc::clone(self.link());
+        let (link, origin) = (Arc::clone(self.link()), Arc::clone(self.origin()));
         MaybeReady::later(async move {
-            match link.ask(Step::Script(&step), Again::Harmless).await? {
-                Value::Nil => Ok(None),
-                found => read_found(found).map(Some),
-            }
+            let (era, login) = first(link.ask(Step::Script(&step), Again::Harmless).await?)?;
+            let era = bytes(era);
+            origin.note(era.as_deref());
+            if login.is_empty() { Ok(None) } else { read_found(login, era.as_deref()).map(Some) }
         })
     }
 
@@ -210,10 +209,11 @@ impl TokenStore for RedisStore {
             let batch = BATCH.min(query.limit - listed.len());
             let mut step = self.step(&steps::LIST, index.clone());
             step.arg(behind(after.as_ref())).arg(batch);
-            let (looked, last, found): (usize, Value, Value) =
+            let (looked, last, era, found): (usize, Value, Value, Value) =
                 self.link().ask(Step::Script(&step), Again::Harmless).await?;
+            let era = bytes(era);
             for found in list(found)? {
-                listed.push(read_found(found)?);
+                listed.push(read_found(list(found)?, era.as_deref())?);
             }
             if looked < batch {
                 break;
@@ -285,12 +285,6 @@ impl RedisStore {
         }
         Ok(removed)
     }
-}
-
-/// A name that no era had.
-fn new_era() -> Result<String, StoreError> {
-    let bytes = random::bytes::<16>().map_err(StoreError::unavailable)?;
-    Ok(HEXLOWER.encode(bytes.as_slice()))
 }
 
 fn write_rekey(step: &mut ScriptInvocation<'_>, rekey: &Rekey) {

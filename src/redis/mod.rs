@@ -19,6 +19,7 @@ mod link;
 mod login_fields;
 mod logins;
 mod once;
+mod origin;
 mod scripts;
 mod store;
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use data_encoding::BASE64URL_NOPAD;
 use redis::{Script, ScriptInvocation};
 
-use super::{builder::RedisStoreBuilder, changes::RedisChanges, link::Link};
+use super::{builder::RedisStoreBuilder, changes::RedisChanges, link::Link, origin::Origin};
 use crate::{
     identity::Subject,
     secret::Secret,
@@ -39,7 +39,8 @@ use crate::{
 /// * **Durability**: a server that loses its last writes when it crashes or fails over brings back what was revoked in
 ///   them, may give one lock twice, or lose a refresh token: let it write through (`appendfsync always`,
 ///   `min-replicas-to-write`) where that matters. One that is started anew without its data knows no login: all tokens are
-///   invalid, and nothing is made for them.
+///   invalid, nothing is made for them, and each handle that had seen the data reports
+///   [`StoreLost`](crate::event::EventKind::StoreLost) once.
 /// * **Rights** of its user: `+@read +@write +@scripting +@connection +@pubsub`, the keys `~{portcullis}:*` and those
 ///   of the namespaces of shared tokens, the channel `&{portcullis}:changes`.
 /// * **Cluster**: every key but those of shared tokens has the same hash tag, `{portcullis}`, so that all are in one
@@ -59,6 +60,7 @@ pub struct RedisStore(Arc<Shared>);
 
 struct Shared {
     link: Arc<Link>,
+    origin: Arc<Origin>,
     /// What every key begins with.
     at: Box<str>,
 }
@@ -79,12 +81,17 @@ impl RedisStore {
         RedisChanges::new(Arc::clone(&self.0.link), self.key("changes"))
     }
 
-    pub(super) fn new(link: Link, prefix: &str) -> Self {
-        Self(Arc::new(Shared { link: Arc::new(link), at: format!("{{{prefix}}}:").into() }))
+    pub(super) fn new(link: Link, origin: Origin, prefix: &str) -> Self {
+        let at = format!("{{{prefix}}}:").into();
+        Self(Arc::new(Shared { link: Arc::new(link), origin: Arc::new(origin), at }))
     }
 
     pub(super) fn link(&self) -> &Arc<Link> {
         &self.0.link
+    }
+
+    pub(super) fn origin(&self) -> &Arc<Origin> {
+        &self.0.origin
     }
 
     pub(super) fn key(&self, name: &str) -> String {

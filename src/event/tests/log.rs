@@ -54,6 +54,7 @@ fn vocabulary() -> Vec<(EventKind, &'static str, &'static str)> {
         (EventKind::SessionUseAfterExpire, "INFO", "session_use_after_expire"),
         (EventKind::SessionNotSaved, "WARN", "session_not_saved"),
         (EventKind::StoreRegressed, "WARN", "store_regressed"),
+        (EventKind::StoreLost, "WARN", "store_lost"),
         (EventKind::Inconsistent, "WARN", "inconsistent"),
         (EventKind::UnknownKey, "WARN", "unknown_key"),
         (EventKind::ConfirmationLost, "WARN", "confirmation_lost"),

@@ -1,9 +1,14 @@
 //! A server that has lost what it had: whatever is gone, nobody comes in by it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use portcullis::{
-    TokenPolicy, TokenService,
+    RedisStore, TokenPolicy, TokenService,
     credential::Channel,
-    event::RevokeReason,
+    event::{Event, EventKind, Meter, Reporter, RevokeReason},
     identity::Subject,
     store::{
         Data, Epoch, Insertion, Keep, ListQuery, LiveLimit, Purge, Revocation, SubjectRevocation, TokenStore,
@@ -35,12 +40,19 @@ async fn lives(tokens: &TokenService, issued: &Issued) -> bool {
 async fn r060_a_server_without_its_data_knows_no_token_and_makes_nothing_for_one() {
     for program in BOTH {
         let mut server = RedisServer::start_as(program, Keeps::Nothing);
-        let (tokens, store) = (service(&server), store_on(&server));
+        let lost = Arc::new(AtomicUsize::new(0));
+        let reporter = Reporter::default().meter(Lost(Arc::clone(&lost)));
+        let told = RedisStore::builder(server.url()).reporter(reporter).build().unwrap();
+        let tokens = TokenService::new(told, TokenPolicy::default());
+        let store = store_on(&server);
         let issued = issue(&tokens, "ada").await;
         assert!(lives(&tokens, &issued).await);
         server.kill();
         server.start_empty();
-        assert!(!lives(&tokens, &issued).await, "not even an error");
+        for _ in 0..3 {
+            assert!(!lives(&tokens, &issued).await, "not even an error");
+            assert_eq!(lost.load(Ordering::Relaxed), 1, "told once");
+        }
         let refresh = RefreshRequest::new(issued.refresh().unwrap().expose(), Channel::Header);
         assert!(tokens.refresh(refresh).await.is_err());
         let id = issued.record().id();
@@ -56,6 +68,16 @@ async fn r060_a_server_without_its_data_knows_no_token_and_makes_nothing_for_one
         assert_eq!(keys(&server.url()).await, [""; 0], "no epoch, no era, no login");
         assert!(lives(&tokens, &issue(&tokens, "ada").await).await, "who logs in again is in");
         assert!(!lives(&tokens, &issued).await);
+        assert_eq!(lost.load(Ordering::Relaxed), 1, "new data are no loss");
+    }
+}
+
+/// Counts what is told of lost data.
+struct Lost(Arc<AtomicUsize>);
+
+impl Meter for Lost {
+    fn count(&self, event: &Event) {
+        self.0.fetch_add(usize::from(*event.kind() == EventKind::StoreLost), Ordering::Relaxed);
     }
 }
 
