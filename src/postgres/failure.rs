@@ -43,7 +43,8 @@ pub(super) enum Undone {
 impl Failure {
     pub(super) fn of(error: &Error) -> Self {
         let Some(code) = error.code() else {
-            let is_io = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<io::Error>);
+            let is_io =
+                std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<io::Error>);
             return if error.is_closed() || is_io { Self::Connection } else { Self::Answer };
         };
         match code.code() {

@@ -17,8 +17,8 @@ use crate::{
     identity::Subject,
     maybe_ready::MaybeReady,
     store::{
-        Data, Found, Inserted, Insertion, Keep, ListQuery, LiveLimit, LoginColumns, LoginRecord, Purge, Rekey,
-        Revocation, Rotation, StoreError, SubjectKey, SubjectRevocation, TokenStore, Touch,
+        Data, Found, Inserted, Insertion, Keep, ListQuery, LiveLimit, LoginColumns, LoginRecord, Purge,
+        Rekey, Revocation, Rotation, StoreError, SubjectKey, SubjectRevocation, TokenStore, Touch,
     },
     text::TokenId,
 };

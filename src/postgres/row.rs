@@ -13,7 +13,8 @@ use crate::{
     scope::Scope,
     secret::SecretBytes,
     store::{
-        Context, Data, Digest, Epoch, Found, KeyRecord, Life, LoginColumns, LoginRecord, Revocation, StoreError,
+        Context, Data, Digest, Epoch, Found, KeyRecord, Life, LoginColumns, LoginRecord, Revocation,
+        StoreError,
     },
     text::TokenId,
 };
@@ -208,7 +209,8 @@ impl<'a> Columns<'a> {
     }
 
     fn scope(&mut self) -> Result<Option<Arc<Scope>>, StoreError> {
-        let parse = |text: &str| if text.is_empty() { Some(Scope::default()) } else { Scope::parse(text).ok() };
+        let parse =
+            |text: &str| if text.is_empty() { Some(Scope::default()) } else { Scope::parse(text).ok() };
         Ok(self.maybe_parsed(parse)?.map(Arc::new))
     }
 

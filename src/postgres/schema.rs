@@ -72,7 +72,9 @@ impl Schema {
         }
         for (number, migration) in (1..).zip(MIGRATIONS).skip(version) {
             change.batch_execute(&self.named(migration)).await.map_err(failed)?;
-            let noted = format!("insert into {{prefix}}_schema (version, works_from) values ({number}, {WORKS_FROM})");
+            let noted = format!(
+                "insert into {{prefix}}_schema (version, works_from) values ({number}, {WORKS_FROM})"
+            );
             change.batch_execute(&self.named(&noted)).await.map_err(failed)?;
         }
         change.commit().await.map_err(failed)
@@ -88,7 +90,9 @@ mod tests {
         for prefix in ["portcullis", "p", "a_1", &"p".repeat(32)] {
             assert!(Schema::new(prefix).is_some(), "{prefix}");
         }
-        for prefix in ["", "1a", "_a", "A", "a-b", "a b", "a;b", "a\"", "a'", "\u{e9}", "a.b", &"p".repeat(33)] {
+        for prefix in
+            ["", "1a", "_a", "A", "a-b", "a b", "a;b", "a\"", "a'", "\u{e9}", "a.b", &"p".repeat(33)]
+        {
             assert!(Schema::new(prefix).is_none(), "{prefix}");
         }
     }

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
-    link::{Settings, Flush},
+    link::{Flush, Settings},
     sql::{DEFAULT_PREFIX, Sql},
     store::SqliteStore,
 };

@@ -13,7 +13,8 @@ use crate::{
     scope::Scope,
     secret::SecretBytes,
     store::{
-        Context, Data, Digest, Epoch, Found, KeyRecord, Life, LoginColumns, LoginRecord, Revocation, StoreError,
+        Context, Data, Digest, Epoch, Found, KeyRecord, Life, LoginColumns, LoginRecord, Revocation,
+        StoreError,
     },
     text::TokenId,
 };

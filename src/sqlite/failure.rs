@@ -86,7 +86,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoTables => "the file or its tables are missing: `migrate` makes them",
-            Self::OlderTables => "the tables are those of an earlier version: `migrate` brings them up to date",
+            Self::OlderTables => {
+                "the tables are those of an earlier version: `migrate` brings them up to date"
+            }
             Self::NewerTables => "the tables are those of a later version of portcullis",
             Self::Busy => "another process holds the write lock",
             Self::Full => "the disk is full",

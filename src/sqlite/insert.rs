@@ -5,8 +5,7 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::{
-    columns,
-    ends,
+    columns, ends,
     failure::Stop,
     link::Db,
     logins::{self, BATCH, all, changed, limit, one},
@@ -29,7 +28,8 @@ pub(super) fn insert(db: &Db, record: &LoginRecord, insertion: &Insertion) -> Re
     }
     db.check_room()?;
     let subject = SubjectKey::of(&login.subject);
-    let everyone = one(db, &sql.everyone, [], |row| Ok(row.get(0)?))?.ok_or(StoreError::damaged("everyone"))?;
+    let everyone =
+        one(db, &sql.everyone, [], |row| Ok(row.get(0)?))?.ok_or(StoreError::damaged("everyone"))?;
     let known: Option<i64> = one(db, &sql.subject, [subject.as_bytes()], |row| Ok(row.get(0)?))?;
     let (ended, over) = match known {
         Some(_) => room_for(db, &subject, insertion)?,
@@ -86,7 +86,12 @@ fn room_for(
     Ok((ended, over.into_iter().map(|found| found.record).collect()))
 }
 
-fn add(db: &Db, login: &LoginColumns, subject: &SubjectKey, (own, everyone): (i64, i64)) -> Result<bool, Stop> {
+fn add(
+    db: &Db,
+    login: &LoginColumns,
+    subject: &SubjectKey,
+    (own, everyone): (i64, i64),
+) -> Result<bool, Stop> {
     changed(
         db,
         &db.sql().add,

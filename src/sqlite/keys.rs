@@ -15,9 +15,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     maybe_ready::MaybeReady,
-    store::{
-        KeyQuery, KeyRecord, KeyStore, KeyUpdate, Revocation, StoreError, StoreErrorKind, SubjectKey,
-    },
+    store::{KeyQuery, KeyRecord, KeyStore, KeyUpdate, Revocation, StoreError, StoreErrorKind, SubjectKey},
     text::TokenId,
 };
 

@@ -17,8 +17,8 @@ use crate::{
     identity::Subject,
     maybe_ready::MaybeReady,
     store::{
-        Data, Found, Inserted, Insertion, ListQuery, LoginRecord, Purge, Rekey, Revocation, Rotation, StoreError,
-        SubjectKey, SubjectRevocation, TokenStore, Touch,
+        Data, Found, Inserted, Insertion, ListQuery, LoginRecord, Purge, Rekey, Revocation, Rotation,
+        StoreError, SubjectKey, SubjectRevocation, TokenStore, Touch,
     },
     text::TokenId,
 };
@@ -65,7 +65,12 @@ pub(super) fn limit(limit: usize) -> i64 {
 }
 
 /// The columns that a rekey writes, where the login is as it expects and, if one is said, this subject's.
-pub(super) fn rekey(db: &Db, id: &TokenId, rekey: &Rekey, subject: Option<&SubjectKey>) -> Result<bool, Stop> {
+pub(super) fn rekey(
+    db: &Db,
+    id: &TokenId,
+    rekey: &Rekey,
+    subject: Option<&SubjectKey>,
+) -> Result<bool, Stop> {
     changed(
         db,
         &db.sql().rekey,

@@ -13,13 +13,7 @@ use crate::{
     store::{OnceKey, OnceStore, OnceValue, StoreError},
 };
 
-fn put(
-    db: &Db,
-    key: &OnceKey,
-    value: &OnceValue,
-    expires: Timestamp,
-    now: Timestamp,
-) -> Result<bool, Stop> {
+fn put(db: &Db, key: &OnceKey, value: &OnceValue, expires: Timestamp, now: Timestamp) -> Result<bool, Stop> {
     let (sql, key, at) = (db.sql(), key.as_bytes(), now.as_millis());
     if is_over(expires, now) {
         return Ok(one(db, &sql.is_once_there, (key, at), |_row| Ok(()))?.is_none());

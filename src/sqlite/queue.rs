@@ -37,8 +37,7 @@ struct Serving<'a, J>(&'a Queue<J>);
 
 impl<J: Send + 'static> Queue<J> {
     pub(super) fn new(threads_max: usize, length: usize) -> Arc<Self> {
-        let state =
-            State { jobs: VecDeque::new(), threads: 0, idle: 0, called: 0, is_closed: false };
+        let state = State { jobs: VecDeque::new(), threads: 0, idle: 0, called: 0, is_closed: false };
         Arc::new(Self {
             state: Mutex::new(state),
             came: Condvar::new(),
@@ -58,7 +57,12 @@ impl<J: Send + 'static> Queue<J> {
     }
 
     /// Adds a job, and starts a thread that does `work` if none is free and there may be another.
-    pub(super) fn push<W>(self: &Arc<Self>, job: J, room: Room, work: impl FnOnce() -> W) -> Result<(), Failure>
+    pub(super) fn push<W>(
+        self: &Arc<Self>,
+        job: J,
+        room: Room,
+        work: impl FnOnce() -> W,
+    ) -> Result<(), Failure>
     where
         W: FnMut(&Self) -> bool + Send + 'static,
     {

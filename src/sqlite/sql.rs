@@ -11,8 +11,7 @@ const LOGIN: &str = "l.format, l.id, s.issuer, s.id, l.channel, l.browser_sessio
      l.revoked_for, s.epoch, (select everyone from portcullis_state)";
 
 /// Where they are read from: the login first, then its subject, whatever the planner may think.
-const FROM: &str =
-    "portcullis_logins as l cross join portcullis_subjects as s on s.key = l.subject";
+const FROM: &str = "portcullis_logins as l cross join portcullis_subjects as s on s.key = l.subject";
 
 /// The columns of a key, in the order in which they are read.
 const KEY: &str = "format, id, owner_issuer, owner_id, kind, tenant, scope, label, context, version, digest, created, \

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use portcullis::{
-    Notify, PostgresChanges, PostgresStore, TokenPolicy, TokenService,
+    PostgresChanges, PostgresNotify, PostgresStore, TokenPolicy, TokenService,
     credential::Channel,
     event::RevokeReason,
     identity::Subject,
-    store::{
-        Change, ChangeFeed, Data, Keep, LiveLimit, Purge, Revocation, SubjectRevocation, TokenStore,
-    },
+    store::{Change, ChangeFeed, Data, Keep, LiveLimit, Purge, Revocation, SubjectRevocation, TokenStore},
     token::{IssueOptions, RefreshRequest},
 };
 use tokio::time::timeout;
@@ -119,7 +117,7 @@ async fn r203_new_secrets_are_told() {
 #[tokio::test]
 async fn r203_who_listens_hears_of_no_other_prefix_and_of_nothing_that_is_not_told() {
     let place = Place::new().await;
-    let quiet = PostgresStore::builder(place.database.url()).notify(Notify::Nothing).build().unwrap();
+    let quiet = PostgresStore::builder(place.database.url()).notify(PostgresNotify::Nothing).build().unwrap();
     let other = PostgresStore::builder(place.database.url()).prefix("other").build().unwrap();
     other.migrate().await.unwrap();
     let store = place.store();
@@ -216,7 +214,8 @@ async fn r203_a_feed_ends_its_connection_when_it_is_dropped() {
     let place = Place::new().await;
     let mut feed = place.store().changes();
     assert_eq!(next(&mut feed).await, Change::Anything);
-    let listeners = "select count(*) from pg_stat_activity where query like 'listen %' and datname = current_database()";
+    let listeners =
+        "select count(*) from pg_stat_activity where query like 'listen %' and datname = current_database()";
     assert_eq!(place.database.sql(listeners), "1");
     drop(feed);
     eventually("no connection", async || place.database.sql(listeners) == "0").await;

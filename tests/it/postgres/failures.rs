@@ -151,7 +151,10 @@ async fn r060_a_connection_on_which_nothing_is_answered_is_replaced() {
     eventually("a connection", async || store.insert(login("a", "ada"), insertion()).await.is_ok()).await;
     proxy.stall();
     let (end, took) = timed(store.find(&id("a")).wait()).await;
-    assert!(shown(&end.unwrap_err()).contains("in time") && took < 3 * LIMIT + Duration::from_secs(1), "{took:?}");
+    assert!(
+        shown(&end.unwrap_err()).contains("in time") && took < 3 * LIMIT + Duration::from_secs(1),
+        "{took:?}"
+    );
     proxy.close_all();
     proxy.go_on();
     eventually("an answer", async || store.find(&id("a")).wait().await.is_ok()).await;

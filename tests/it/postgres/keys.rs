@@ -126,14 +126,16 @@ async fn r060_a_value_is_put_once_and_taken_once() {
                 OnceStore::put(&store, &key, &value(number), NOW.plus(second), NOW).await.unwrap()
             })
         });
-        let puts: Vec<bool> = join_all(puts.collect::<Vec<_>>()).await.into_iter().map(Result::unwrap).collect();
+        let puts: Vec<bool> =
+            join_all(puts.collect::<Vec<_>>()).await.into_iter().map(Result::unwrap).collect();
         assert_eq!(puts.iter().filter(|done| **done).count(), 1);
         let winner = puts.iter().position(|done| *done).unwrap();
         let takes = (0..40).map(|number| {
             let store = stores[number % 2].clone();
             tokio::spawn(async move { store.take(&key, NOW).await.unwrap() })
         });
-        let taken: Vec<_> = join_all(takes.collect::<Vec<_>>()).await.into_iter().filter_map(Result::unwrap).collect();
+        let taken: Vec<_> =
+            join_all(takes.collect::<Vec<_>>()).await.into_iter().filter_map(Result::unwrap).collect();
         assert_eq!(taken, [value(u8::try_from(winner).unwrap())]);
     }
 }
@@ -153,7 +155,11 @@ async fn r060_what_has_ended_was_never_there() {
     assert_eq!(store.take(&key("a"), later(10)).await.unwrap(), None, "and none was kept");
     assert!(put("a", later(20), later(10)).await);
     assert_eq!(store.take(&key("a"), later(19)).await.unwrap(), Some(OnceValue::mark()));
-    assert!(put("b", Timestamp::NEVER, NOW).await && put("c", later(10), NOW).await && put("d", later(11), NOW).await);
+    assert!(
+        put("b", Timestamp::NEVER, NOW).await
+            && put("c", later(10), NOW).await
+            && put("d", later(11), NOW).await
+    );
     assert_eq!(store.purge_once(later(9), 9).await.unwrap(), 0);
     assert_eq!(store.purge_once(later(10), 9).await.unwrap(), 1);
     assert!(!put("b", later(1), Timestamp::from_millis(i64::MAX - 1)).await);

@@ -32,7 +32,11 @@ fn all(columns: &LoginColumns) -> String {
         columns.browser_session,
         (&columns.tenant, &columns.client, &columns.key_thumbprint, &columns.scope, &columns.label),
         (columns.context.as_json(), columns.data.as_json(), columns.version),
-        (digest(&columns.access), columns.refresh.as_ref().map(digest), columns.previous.as_ref().map(digest)),
+        (
+            digest(&columns.access),
+            columns.refresh.as_ref().map(digest),
+            columns.previous.as_ref().map(digest)
+        ),
         (columns.nonce.as_ref().map(SecretBytes::expose), columns.lineage.expose()),
         (columns.generation, columns.rotated_at, columns.confirmed_at, columns.grace_hits),
         (columns.created, columns.last_seen, columns.access_ttl, columns.refresh_ttl),
@@ -69,8 +73,7 @@ async fn r060_every_column_is_read_as_it_was_written() {
     full.access_expires = NOW;
     full.revoked = Some(Revocation::new(NOW, RevokeReason::Reuse));
     let mut odd = columns(id("b"), Subject::anonymous(""));
-    (odd.tenant, odd.scope, odd.label) =
-        (Some("".into()), Some(Arc::new(Scope::default())), Some("".into()));
+    (odd.tenant, odd.scope, odd.label) = (Some("".into()), Some(Arc::new(Scope::default())), Some("".into()));
     for mut columns in [full, odd, columns(id("c"), Subject::local("0"))] {
         columns.epoch = Epoch::from_number(1 << 63);
         let first = Insertion::new(columns.epoch, NOW);
@@ -270,7 +273,14 @@ async fn r060_a_purge_takes_counters_that_say_nothing() {
     let now = portcullis::clock::Clock::system().now();
     for (name, moment) in [(b"a", NOW), (b"b", now)] {
         let moment = if moment == NOW { Timestamp::from_millis(1) } else { moment };
-        assert!(store.hit(&CounterKey::new("t", &[name]), Limit::per_minute(5), moment).wait().await.unwrap().is_allowed());
+        assert!(
+            store
+                .hit(&CounterKey::new("t", &[name]), Limit::per_minute(5), moment)
+                .wait()
+                .await
+                .unwrap()
+                .is_allowed()
+        );
     }
     store.purge(&Purge::new(None, Timestamp::NEVER, 1)).await.unwrap();
     assert_eq!(place.count("counters"), 1, "one that counts stays, whatever the caller's clock says");

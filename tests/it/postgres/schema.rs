@@ -8,7 +8,8 @@ use portcullis::{
 
 use super::{Place, id, insert, insertion, login, shown};
 
-const TABLES: &str = "select count(*) from pg_class where relname like '%portcullis%' or relname like 'other%'";
+const TABLES: &str =
+    "select count(*) from pg_class where relname like '%portcullis%' or relname like 'other%'";
 
 #[tokio::test]
 async fn r060_without_tables_a_step_says_so_and_makes_none() {
@@ -26,7 +27,8 @@ async fn r060_without_tables_a_step_says_so_and_makes_none() {
     place.database.sql("drop table portcullis_counters");
     let key = portcullis::store::CounterKey::new("t", &[]);
     let limit = portcullis::store::Limit::per_minute(1);
-    let error = portcullis::store::CounterStore::hit(&store, &key, limit, super::NOW).wait().await.unwrap_err();
+    let error =
+        portcullis::store::CounterStore::hit(&store, &key, limit, super::NOW).wait().await.unwrap_err();
     assert!(shown(&error).contains("migrate"), "{}", shown(&error));
 }
 
@@ -75,7 +77,10 @@ async fn r060_tables_of_a_newer_version_are_left_alone() {
     place.database.sql("insert into portcullis_schema values (3, 2)");
     let error = store.migrate().await.unwrap_err();
     assert!(shown(&error).contains("newer version"), "{}", shown(&error));
-    assert!(place.store().find(&id("a")).wait().await.unwrap().is_some(), "it says that it can be worked with");
+    assert!(
+        place.store().find(&id("a")).wait().await.unwrap().is_some(),
+        "it says that it can be worked with"
+    );
     place.database.sql("insert into portcullis_schema values (4, 3)");
     let error = place.store().find(&id("a")).wait().await.unwrap_err();
     assert!(shown(&error).contains("newer version"), "{}", shown(&error));
@@ -98,7 +103,9 @@ async fn r060_two_prefixes_are_two_stores() {
 
 #[test]
 fn r060_every_fault_of_the_settings_is_named_and_no_address_is_shown() {
-    for url in ["planted", "http://planted@localhost", "postgres://user:planted@host:port/x", "host=a planted", ""] {
+    for url in
+        ["planted", "http://planted@localhost", "postgres://user:planted@host:port/x", "host=a planted", ""]
+    {
         let builder = PostgresStore::builder(url)
             .prefix("a\"; drop table planted_not")
             .connections(0)

@@ -60,7 +60,8 @@ async fn r023_ids_differ_by_case() {
     let store = folder.open().await;
     let template = LoginColumns::from(login(&service(&store), "ada").await.record());
     let id = |text| TokenId::parse(text).unwrap();
-    let ids = [id("AAAAAAAAAAAAAAAAA"), id("AAAAAAAAAAAAAAAAa"), id("aAAAAAAAAAAAAAAAA"), id("aaaaaaaaaaaaaaaaa")];
+    let ids =
+        [id("AAAAAAAAAAAAAAAAA"), id("AAAAAAAAAAAAAAAAa"), id("aAAAAAAAAAAAAAAAA"), id("aaaaaaaaaaaaaaaaa")];
     for (id, generation) in ids.iter().zip(10..) {
         let mut columns = template.clone();
         (columns.id, columns.generation) = (*id, generation);
@@ -261,7 +262,8 @@ fn an_id(number: usize) -> TokenId {
 
 async fn a_key(store: &SqliteStore, number: usize, owner: &str) -> KeyRecord {
     let digest = LoginColumns::from(login(&service(store), "owner").await.record()).access;
-    let mut key = KeyRecord::new(an_id(number), Subject::local(owner), "sk_live\0", digest, later(number as u64));
+    let mut key =
+        KeyRecord::new(an_id(number), Subject::local(owner), "sk_live\0", digest, later(number as u64));
     key.tenant = Some("red\0".into());
     key.label = Some("CI \u{1f916}".into());
     key.version = u64::MAX;

@@ -2,8 +2,8 @@
 
 mod contract;
 mod faults;
-mod killed;
 mod kept;
+mod killed;
 mod tables;
 mod threads;
 

@@ -10,7 +10,9 @@ use super::{Folder, check_unavailable, login, service, stranger};
 fn names(folder: &Folder) -> Vec<String> {
     let connection = stranger(&folder.file());
     let mut tables = connection
-        .prepare("select name from sqlite_schema where type = 'table' and name not like 'sqlite%' order by name")
+        .prepare(
+            "select name from sqlite_schema where type = 'table' and name not like 'sqlite%' order by name",
+        )
         .unwrap();
     let names = tables.query_map([], |row| row.get(0)).unwrap();
     names.map(Result::unwrap).collect()
