@@ -37,7 +37,8 @@ async fn hears(feed: &mut impl ChangeFeed, what: &str, ids: &[TokenId]) {
         }
     }
     let mut ids = ids.to_vec();
-    (ids.sort(), heard.sort());
+    ids.sort();
+    heard.sort();
     assert_eq!(heard, ids, "{what}");
 }
 

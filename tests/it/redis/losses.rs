@@ -148,10 +148,10 @@ async fn r060_scripts_that_go_again_and_again_cost_no_error() {
     let flushing = tokio::spawn(async move {
         loop {
             let _done: () = ::redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut client).await.unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     });
-    for _ in 0..300 {
+    for _ in 0..100 {
         assert!(store.set_label(&id, Some("x".into())).await.unwrap());
         assert!(find(&store, &id).await.is_some());
     }
