@@ -44,8 +44,8 @@ impl RedisChanges {
         self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
     }
 
-    /// Whether the connection is made; what is said from then on is heard.
-    async fn connect(&mut self) -> Result<PubSub, StoreError> {
+    /// What is said once this has returned is heard.
+    async fn connect(&self) -> Result<PubSub, StoreError> {
         // All nodes that have lost the same server shall not come back at once.
         time::sleep(self.pause.mul_f64(0.5 + random::fraction() / 2.0)).await;
         self.link.subscribe(&self.channel).await

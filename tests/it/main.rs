@@ -38,6 +38,8 @@ mod postgres;
 mod rate_info;
 mod ready_out;
 mod redirects_out;
+#[cfg(feature = "redis")]
+mod redis;
 mod refresh_tokens;
 mod replay;
 mod request_log;

@@ -37,7 +37,8 @@ async fn hears(feed: &mut impl ChangeFeed, what: &str, ids: &[TokenId]) {
         }
     }
     let mut ids = ids.to_vec();
-    (ids.sort(), heard.sort());
+    ids.sort();
+    heard.sort();
     assert_eq!(heard, ids, "{what}");
 }
 
@@ -81,6 +82,9 @@ async fn r203_every_change_is_told_to_every_node_that_listens() {
         let all = SubjectRevocation::new(revocation, Keep::Nothing);
         store.revoke_subject(&Subject::local("eve"), all).await.unwrap();
         hears(&mut feed, "revocation of a subject", &eves).await;
+        let (fay, other) = (issue("fay").await.record().id(), issue("fay").await.record().id());
+        tokens.change_credentials(&fay).await.unwrap();
+        hears(&mut feed, "change of credentials", &[fay, other]).await;
         let purged = store.purge(&Purge::new(Some(Subject::local("eve")), now().plus(DAY), 1)).await.unwrap();
         hears(&mut feed, "purge of a subject", &[purged[0].id()]).await;
         let purged = store.purge(&Purge::new(None, now().plus(DAY), 1)).await.unwrap();

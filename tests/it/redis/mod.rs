@@ -2,6 +2,7 @@
 
 mod changes;
 mod contract;
+mod keys;
 mod losses;
 mod records;
 mod scripts;
@@ -75,7 +76,7 @@ async fn client(url: &str) -> MultiplexedConnection {
 }
 
 /// Every key of the server.
-async fn keys(url: &str) -> Vec<String> {
+async fn names(url: &str) -> Vec<String> {
     let mut keys: Vec<String> = client(url).await.keys("*").await.unwrap();
     keys.sort();
     keys

@@ -12,13 +12,13 @@ use portcullis::{
     scope::Scope,
     secret::SecretBytes,
     store::{
-        Context, Data, Digest, Epoch, Insertion, Life, ListQuery, LoginColumns, Purge, Revocation,
-        StoreErrorKind, TokenStore,
+        Context, Data, Digest, Epoch, Insertion, Keep, Life, ListQuery, LiveLimit, LoginColumns, Purge,
+        Revocation, StoreErrorKind, SubjectRevocation, TokenStore,
     },
     token::{IssueOptions, RefreshRequest},
 };
 
-use super::{BOTH, DAY, client, digest, find, handles, id, insert, keys, login, now, store_on};
+use super::{BOTH, DAY, client, digest, find, handles, id, insert, login, names, now, store_on};
 use crate::servers::{Keeps, Program, RedisServer, SharedServer};
 
 /// Every column at its extremes.
@@ -143,7 +143,7 @@ async fn r060_the_server_forgets_a_login_long_after_its_end_and_never_an_epoch()
     let revocation = Revocation::new(now(), RevokeReason::Logout);
     assert!(store.revoke(&day, revocation).await.unwrap());
     assert!(days(31).contains(&lasts("day").await), "for whoever asks why");
-    for key in keys(&server.url()).await {
+    for key in names(&server.url()).await {
         let left = server.command(&format!("PTTL {key}"));
         assert_eq!(
             left.starts_with(":-1"),
@@ -165,7 +165,7 @@ async fn r060_the_server_forgets_a_login_long_after_its_end_and_never_an_epoch()
         store.purge(&Purge::new(None, Timestamp::from_millis(i64::MAX - 1), 9)).await.unwrap().is_empty()
     );
     assert_eq!(store.purge(&Purge::new(None, Timestamp::NEVER, 9)).await.unwrap().len(), 1);
-    assert_eq!(keys(&server.url()).await, ["{portcullis}:era"], "and with its last login the subject");
+    assert_eq!(names(&server.url()).await, ["{portcullis}:era"], "and with its last login the subject");
 }
 
 /// A later version has written it, or nobody knows who.
@@ -186,15 +186,22 @@ async fn r060_what_cannot_be_read_is_neither_a_login_nor_none_and_is_not_purged(
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert!(!format!("{error} {error:?} {:?}", std::error::Error::source(&error)).contains("planted"));
         if field == "f" {
-            for subject in [None, Some(Subject::local("ada"))] {
-                assert!(store.purge(&Purge::new(subject, now(), 9)).await.unwrap().is_empty());
-            }
-            let purged = store.purge(&Purge::new(None, now().plus(2 * DAY), 1)).await.unwrap();
+            let late = now().plus(2 * DAY);
+            let purged = store.purge(&Purge::new(Some(Subject::local("ada")), late, 9)).await.unwrap();
+            assert_eq!(purged.iter().map(|record| record.id()).collect::<Vec<_>>(), [other]);
+            let third = insert(&store, login("c", Subject::local("ada"))).await;
+            let purged = store.purge(&Purge::new(None, late, 1)).await.unwrap();
             assert_eq!(
                 purged.iter().map(|record| record.id()).collect::<Vec<_>>(),
-                [other],
+                [third],
                 "it is passed over"
             );
+            let mut limited = Insertion::new(Epoch::from_number(7), late);
+            limited.limit = LiveLimit::EndOldest(1);
+            let mut fourth = login("d", Subject::local("ada"));
+            fourth.access_expires = Timestamp::NEVER;
+            let inserted = store.insert(fourth.into(), limited).await.unwrap();
+            assert!(inserted.purged.is_empty() && inserted.ended.is_empty());
             assert!(server.command(&format!("EXISTS {{portcullis}}:login:{id}")).starts_with(":1"));
         }
     }
@@ -210,12 +217,12 @@ async fn r060_a_full_server_refuses_logins_and_ends_them_all_the_same() {
         for (name, user) in [("a", "ada"), ("b", "bob"), ("c", "eve"), ("d", "dan")] {
             ids.push(insert(&store, login(name, Subject::local(user))).await);
         }
-        let before = keys(&server.url()).await;
+        let before = names(&server.url()).await;
         assert!(server.command("CONFIG SET maxmemory 1").starts_with("+OK"));
         let refused = store
             .insert(login("x", Subject::local("new")).into(), Insertion::new(Epoch::from_number(1), now()));
         assert_eq!(refused.await.unwrap_err().kind(), StoreErrorKind::Full);
-        assert_eq!(keys(&server.url()).await, before);
+        assert_eq!(names(&server.url()).await, before);
         assert_eq!(
             store.set_label(&ids[0], Some("x".into())).await.unwrap_err().kind(),
             StoreErrorKind::Full
@@ -223,7 +230,7 @@ async fn r060_a_full_server_refuses_logins_and_ends_them_all_the_same() {
         assert!(find(&store, &ids[0]).await.is_some());
         let revocation = Revocation::new(now(), RevokeReason::Logout);
         assert!(store.revoke(&ids[0], revocation).await.unwrap());
-        let all = portcullis::store::SubjectRevocation::new(revocation, portcullis::store::Keep::Nothing);
+        let all = SubjectRevocation::new(revocation, Keep::Nothing);
         assert_eq!(store.revoke_subject(&Subject::local("bob"), all).await.unwrap(), Some(vec![ids[1]]));
         assert_eq!(store.revoke_everyone(revocation).await.unwrap(), 2);
         assert_eq!(store.purge(&Purge::new(None, now(), 9)).await.unwrap().len(), 4);
@@ -265,7 +272,20 @@ async fn r022_one_login_is_left_of_a_subject_that_the_server_has_half_forgotten(
     let lives = insert(&store, login("lives", Subject::local("ada"))).await;
     assert!(server.command(&format!("DEL {{portcullis}}:login:{gone}")).starts_with(":1"));
     let mut insertion = Insertion::new(Epoch::from_number(1), now());
-    insertion.limit = portcullis::store::LiveLimit::EndOldest(1);
+    insertion.limit = LiveLimit::EndOldest(1);
     let inserted = store.insert(login("new", Subject::local("ada")).into(), insertion).await.unwrap();
     assert_eq!(inserted.ended, [lives], "what is gone takes no place");
+}
+
+/// The epoch goes with the last login, and not with the first.
+#[tokio::test]
+async fn r060_who_loses_an_old_login_keeps_the_others() {
+    let server = SharedServer::get();
+    let ([store, _], _) = handles(&server);
+    let mut over = login("over", Subject::local("ada"));
+    over.access_expires = now();
+    insert(&store, over).await;
+    let lives = insert(&store, login("lives", Subject::local("ada"))).await;
+    assert_eq!(store.purge(&Purge::new(None, now().plus(DAY / 2), 9)).await.unwrap().len(), 1);
+    assert_eq!(find(&store, &lives).await.unwrap().epoch, Some(Epoch::from_number(7)));
 }

@@ -316,3 +316,44 @@ async fn r060_no_login_is_purged_a_millisecond_early_however_far_its_end() {
     }
     assert_eq!(store.purge(&Purge::new(None, end, 9)).await.unwrap().len(), 1);
 }
+
+/// How long the server keeps it, and where the index has its end.
+#[tokio::test]
+async fn r060_a_login_whose_end_has_moved_is_kept_and_filed_by_the_new_one() {
+    let server = SharedServer::get();
+    let moved = (now().as_millis() + 10 * 86_400_000).to_string();
+    let (far, at) = (i64::MAX.to_string(), now().as_millis().to_string());
+    let touch = (step!("logins.lua" "touch.lua"), vec!["0", &far, &at, &moved, "", "", "0"]);
+    let rotate = (step!("logins.lua" "rotate.lua"), vec!["0", "1", "a", "r", "n", &at, &moved, "0"]);
+    let rekey =
+        (step!("logins.lua" "rekeyed.lua" "rekey.lua"), vec!["0", "1", "a", "", "l", &at, &moved, "0"]);
+    for (code, args) in [touch, rotate, rekey] {
+        let ([store, _], prefix) = handles(&server);
+        let mut login = login("a", Subject::local("ada"));
+        (login.absolute_expires, login.refresh_expires) = (Timestamp::NEVER, Timestamp::from_millis(0));
+        insert(&store, login).await;
+        assert_eq!(take(server.url(), &prefix, code, "a", &args).await, 1);
+        let mut client = client(server.url()).await;
+        let left: i64 = client.pttl(format!("{{{prefix}}}:login:{}", id("a"))).await.unwrap();
+        assert!((left - 40 * 86_400_000).abs() < 60_000, "{left}");
+        let ends: Vec<(String, i64)> =
+            client.zrange_withscores(format!("{{{prefix}}}:ends"), 0, -1).await.unwrap();
+        assert!(ends.len() == 1 && ends[0].1.to_string() == moved, "{ends:?}");
+    }
+}
+
+/// A state that a double does not hold exactly is none: nobody is let through uncounted.
+#[tokio::test]
+async fn r060_a_counter_refuses_what_it_could_not_count_exactly() {
+    let server = SharedServer::get();
+    let ([store, _], _) = handles(&server);
+    let (limit, last) = (Limit::per_minute(1), (1_i64 << 53) / 1000);
+    for (name, moment, allowed) in
+        [("a", last - 60_001, true), ("b", last - 59_999, false), ("c", i64::MAX - 1, false)]
+    {
+        let key = CounterKey::new("test", &[name.as_bytes()]);
+        let hit = store.hit(&key, limit, Timestamp::from_millis(moment)).wait().await.unwrap();
+        assert_eq!(hit.is_allowed(), allowed, "{moment}");
+        assert!(allowed || hit.retry_after() == Duration::from_secs(60));
+    }
+}
