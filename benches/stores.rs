@@ -48,7 +48,7 @@ const POSTGRES_FIND: &str = "select l.id, l.format, l.issuer, l.subject, l.chann
      l.access_ttl, l.refresh_ttl, l.access_expires, l.refresh_expires, l.absolute_expires, l.epoch, l.revoked_at, \
      l.revoked_reason, s.epoch \
      from portcullis_logins l left join portcullis_subjects s on s.key = l.subject_key where l.id = $1";
-const REDIS_FIND: &str = include_str!("../src/redis/lua/find.lua");
+const REDIS_FIND: &str = concat!("#!lua flags=no-writes\n", include_str!("../src/redis/lua/find.lua"));
 
 /// Something that looks a login up.
 trait Look: Clone + Send + Sync + 'static {

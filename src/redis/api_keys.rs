@@ -113,10 +113,15 @@ impl KeyStore for RedisStore {
             let mut step = self.step(&steps::PURGE_KEYS, self.key("key-ends"));
             step.arg(before.as_millis()).arg(passed).arg(batch).arg(KeyRecord::FORMAT);
             let (looked, stay, gone): (usize, usize, Value) =
-                self.link().ask(Step::Script(&step), Again::Never).await?;
-            for key in list(gone)? {
-                removed.push(Arc::new(read(Fields::of(key)?)?));
-            }
+                match self.link().ask(Step::Script(&step), Again::Never).await {
+                    Ok(answer) => answer,
+                    // What is gone has to be told.
+                    Err(_) if !removed.is_empty() => break,
+                    Err(error) => return Err(error),
+                };
+            removed.extend(
+                list(gone)?.into_iter().filter_map(|key| Some(Arc::new(read(Fields::of(key).ok()?).ok()?))),
+            );
             passed += stay;
             if looked < batch {
                 break;

@@ -77,13 +77,15 @@ impl LeaseStore for RedisStore {
         loop {
             let mut scan = pipe();
             scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(500);
-            let ((next, found),): ((u64, Vec<String>),) =
+            let ((next, found),): ((u64, Vec<Vec<u8>>),) =
                 self.link().ask(Step::Commands(&scan), Again::Harmless).await?;
             // A lock has one name more.
             let mut unlink = pipe();
-            found.iter().filter(|key| key.matches(':').count() == 2).for_each(|key| {
-                unlink.unlink(key).ignore();
-            });
+            found.iter().filter(|key| key.iter().filter(|byte| **byte == b':').count() == 2).for_each(
+                |key| {
+                    unlink.unlink(key).ignore();
+                },
+            );
             if !unlink.is_empty() {
                 let (): () = self.link().ask(Step::Commands(&unlink), Again::Harmless).await?;
             }

@@ -13,6 +13,7 @@
 //! | `ra`, `ca` | rotated, confirmed | `c`, `s` | created, last seen |
 //! | `at`, `rt` | lives of access and refresh | `ae`, `re`, `xe` | ends of access, refresh, all |
 //! | `e` | epoch | `wa`, `wr` | when and why revoked |
+//! | `m` | for how long it is kept after its end, in milliseconds | | |
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use super::{
     fields::{bytes, first, list, parts},
     link::{Again, Step},
     login_fields::{read, read_epoch, read_found, write},
-    origin::new_era,
+    origin::first_era,
     scripts::steps,
     store::{behind, name_of},
 };
@@ -46,7 +46,7 @@ impl TokenStore for RedisStore {
         let mut step = self.login(&steps::INSERT, &login.id);
         step.arg(name_of(&login.subject))
             .arg(insertion.first_epoch.number().cast_signed())
-            .arg(new_era()?)
+            .arg(first_era()?)
             .arg(insertion.now.as_millis())
             .arg(insertion.purge_before.as_millis());
         match insertion.limit {
@@ -74,7 +74,7 @@ impl TokenStore for RedisStore {
             record: Arc::new(login.into()),
             ended: list(ended)?.into_iter().map(read_id).collect::<Result<_, _>>()?,
             replaced: replaced == Value::Int(1),
-            purged: read_all(purged)?,
+            purged: readable(purged)?,
         })
     }
 
@@ -142,7 +142,7 @@ impl TokenStore for RedisStore {
         if let Some(label) = label {
             step.arg(&*label);
         }
-        self.link().ask(Step::Script(&step), Again::Harmless).await
+        self.link().ask(Step::Script(&step), Again::Never).await
     }
 
     async fn revoke(&self, id: &TokenId, revocation: Revocation) -> Result<bool, StoreError> {
@@ -182,7 +182,7 @@ impl TokenStore for RedisStore {
     /// The first step ends them all; those that mark them let others in between.
     async fn revoke_everyone(&self, revocation: Revocation) -> Result<u64, StoreError> {
         let mut era = self.step(&steps::NEW_ERA, self.key("era"));
-        era.arg(new_era()?);
+        era.arg(first_era()?);
         let _done: bool = self.link().ask(Step::Script(&era), Again::Harmless).await?;
         let (mut marked, mut after) = (0, None);
         loop {
@@ -255,8 +255,13 @@ impl RedisStore {
             let mut step = self.step(&steps::PURGE, self.key("ends"));
             step.arg(purge.before.as_millis()).arg(passed).arg(batch).arg(LoginRecord::FORMAT);
             let (looked, stay, gone): (usize, usize, Value) =
-                self.link().ask(Step::Script(&step), Again::Never).await?;
-            removed.extend(read_all(gone)?);
+                match self.link().ask(Step::Script(&step), Again::Never).await {
+                    Ok(answer) => answer,
+                    // What is gone has to be told.
+                    Err(_) if !removed.is_empty() => break,
+                    Err(error) => return Err(error),
+                };
+            removed.extend(readable(gone)?);
             passed += stay;
             if looked < batch {
                 break;
@@ -276,8 +281,12 @@ impl RedisStore {
                 .arg(purge.limit - removed.len())
                 .arg(LoginRecord::FORMAT);
             let (looked, last, gone): (usize, Value, Value) =
-                self.link().ask(Step::Script(&step), Again::Never).await?;
-            removed.extend(read_all(gone)?);
+                match self.link().ask(Step::Script(&step), Again::Never).await {
+                    Ok(answer) => answer,
+                    Err(_) if !removed.is_empty() => break,
+                    Err(error) => return Err(error),
+                };
+            removed.extend(readable(gone)?);
             if looked < BATCH {
                 break;
             }
@@ -301,8 +310,9 @@ fn write_revocation(step: &mut ScriptInvocation<'_>, revocation: Revocation) {
     step.arg(revocation.at().as_millis()).arg(revocation.reason().as_str());
 }
 
-fn read_all(logins: Value) -> Result<Vec<Arc<LoginRecord>>, StoreError> {
-    list(logins)?.into_iter().map(|login| read(login).map(Arc::new)).collect()
+/// What was removed, as far as it can be read: it is gone either way.
+fn readable(logins: Value) -> Result<Vec<Arc<LoginRecord>>, StoreError> {
+    Ok(list(logins)?.into_iter().filter_map(|login| read(login).map(Arc::new).ok()).collect())
 }
 
 fn read_id(value: Value) -> Result<TokenId, StoreError> {

@@ -2,11 +2,9 @@
 
 use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
-use redis::pipe;
 
 use super::{
     RedisStore,
-    fields::number,
     link::{Again, Step},
     scripts::steps,
 };
@@ -43,20 +41,15 @@ impl OnceStore for RedisStore {
     }
 
     async fn take(&self, key: &OnceKey, now: Timestamp) -> Result<Option<OnceValue>, StoreError> {
-        let mut take = pipe();
-        take.get_del(self.once(key));
-        let (kept,): (Option<Vec<u8>>,) = self.link().ask(Step::Commands(&take), Again::Never).await?;
+        let mut step = steps::TAKE_ONCE.key(self.once(key));
+        step.arg(now.as_millis());
+        let kept: Option<Vec<u8>> = self.link().ask(Step::Script(&step), Again::Never).await?;
         let Some(kept) = kept else {
             return Ok(None);
         };
         let damaged = || StoreError::damaged("once");
         let colon = kept.iter().position(|byte| *byte == b':').ok_or_else(damaged)?;
-        let (expires, value) = (&kept[..colon], kept[colon + 1..].to_vec());
-        let expires = number(expires).map(Timestamp::from_millis).ok_or_else(damaged)?;
-        if expires != Timestamp::NEVER && expires <= now {
-            return Ok(None);
-        }
-        OnceValue::new(value).map(Some).map_err(|_too_long| damaged())
+        OnceValue::new(kept[colon + 1..].to_vec()).map(Some).map_err(|_too_long| damaged())
     }
 
     /// The server does it.

@@ -35,7 +35,7 @@ use crate::{
 /// * **`maxmemory-policy noeviction`**. What is evicted is gone, and its logins are invalid: a login without its
 ///   subject's epoch, and any login without the era, is refused. But a one-time value that goes too early is a replay
 ///   that passes. A server that is full refuses new logins with [`Full`](crate::store::StoreErrorKind::Full); logins
-///   can be ended all the same.
+///   can be ended all the same. One that refuses to write because it could not save its data (`MISCONF`) ends none.
 /// * **Durability**: a server that loses its last writes when it crashes or fails over brings back what was revoked in
 ///   them, may give one lock twice, or lose a refresh token: let it write through (`appendfsync always`,
 ///   `min-replicas-to-write`) where that matters. One that is started anew without its data knows no login: all tokens are
@@ -49,7 +49,8 @@ use crate::{
 ///
 /// # What it keeps, and for how long
 /// Nothing is removed but by [`purge`](crate::store::TokenStore::purge): have it run. Where it does not, the server
-/// forgets a login 30 days after its last end, and its place in the indexes goes with the next purge. The epoch of a
+/// forgets a login 30 days after the time for which the policy [keeps](crate::token::TokenPolicyBuilder::keep_for_audit) it
+/// beyond its last end, and its place in the indexes goes with the next purge. The epoch of a
 /// subject has no end; it goes with its last login. One-time values and counters go by themselves. What it keeps of tokens
 /// that others share is sealed by whoever hands it over (`SharedLeases::sealed`).
 ///

@@ -16,7 +16,7 @@ pub enum Change {
 
 /// Tells of changes that any node has made to the logins of a store, soon after they were made.
 ///
-/// Whoever keeps copies of logins forgets them by it. A feed is no promise: messages may be lost with a connection.
+/// Whoever keeps copies of logins forgets them by it, as [`CachedStore`](super::CachedStore) does. A feed is no promise: messages may be lost with a connection.
 /// So it says [`Change::Anything`] whenever it has begun to listen, at first and after each loss of its connection, and
 /// who listens to it bounds the age of what it keeps as well.
 #[async_trait]

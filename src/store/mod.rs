@@ -11,6 +11,7 @@
 //! 5. A counter is one number, and counting is one step: the store judges and writes at once ([`Limit::step`]).
 //! 6. A shared token is replaced by whoever names the version that is there, and renewed by whoever holds its lock.
 //! 7. A store that cannot answer says so; it never answers "no such record" instead.
+//! 8. What is remembered of a login lets somebody in and refuses nobody ([`CachedStore`]).
 //!
 //! For those who write one: [what a store has to do](contract).
 

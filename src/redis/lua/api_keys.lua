@@ -21,7 +21,7 @@ local function score(moment) if moment == NEVER then return '+inf' end return mo
 -- From when on an API key may be purged.
 local function end_of(key)
   local kept = redis.call('HMGET', key, 'x', 'wa')
-  if kept[2] and below(kept[2], kept[1]) then return kept[2] end
+  if kept[1] and kept[2] and below(kept[2], kept[1]) then return kept[2] end
   return kept[1]
 end
 

@@ -7,17 +7,18 @@ local login = KEYS[1]
 if redis.call('EXISTS', login) == 1 then return 'taken' end
 
 local epoch, current = epoch_of(subject)
-local live, over, ended = {}, {}, {}
+local live, over, ended, gone = {}, {}, {}, {}
 if refuses ~= '' then
   for place, other in ipairs(redis.call('ZRANGE', at .. 'logins:' .. subject, 0, -1)) do
     local key = at .. 'login:' .. other
     local kept = redis.call('HMGET', key, 'e', 'wa', 'c', 'f')
     if kept[1] then
       local _, from = ends(key)
-      if not kept[2] and current and kept[1] == epoch and below(now, from) then
+      if not kept[2] and current and kept[1] == epoch and from and below(now, from) then
         if other ~= replaces then live[#live + 1] = { kept[3], place, other } end
-      elseif kept[4] == format and not below(before, from) then
+      elseif kept[4] == format and from and not below(before, from) then
         over[#over + 1] = other
+        gone[other] = true
       end
     end
   end
@@ -31,7 +32,7 @@ if refuses ~= '' then
     for place = 1, math.min(surplus, #live) do ended[place] = live[place][3] end
   end
 end
-local replaced = replaces ~= '' and can_end(replaces)
+local replaced = replaces ~= '' and not gone[replaces] and can_end(replaces)
 
 local changed = table.concat(ended) .. table.concat(over)
 if replaced then changed = changed .. replaces end
@@ -48,6 +49,9 @@ if replaced then mark(replaces, now, 'superseded') end
 redis.call('HSET', login, 'k', subject, 'e', epoch, unpack(ARGV, 11))
 redis.call('ZADD', at .. 'logins', 0, id)
 redis.call('ZADD', at .. 'logins:' .. subject, 0, id)
+-- For how long the service keeps what has ended.
+local kept_for = tonumber(now) - tonumber(before)
+if kept_for > 0 then redis.call('HSET', login, 'm', string.format('%.0f', kept_for)) end
 keep(id, subject, now)
 local kept = redis.call('HMGET', login, 'n', 'ra', 'ca')
 if kept[1] and kept[3] ~= NEVER then redis.call('ZADD', at .. 'nonces', later(kept[2], kept[3]), id) end

@@ -9,7 +9,7 @@
 -- era                 string changes when everybody's logins end
 local at = ARGV[1]
 local NEVER = '9223372036854775807'
--- For how long a login stays that nobody purges.
+-- For how long a login stays that nobody purges, beyond the time for which it is kept.
 local MARGIN = 2592000000
 
 -- Whether one number of 64 bits is below another. They are text: numbers here are doubles, of which two that differ
@@ -31,9 +31,11 @@ local function score(moment) if moment == NEVER then return '+inf' end return mo
 
 local function tell(ids) redis.call('PUBLISH', at .. 'changes', ids) end
 
--- The end of a login's last token, and from when on the login may be purged.
+-- The end of a login's last token, and from when on the login may be purged. Of one that somebody else has damaged,
+-- nothing.
 local function ends(login)
   local kept = redis.call('HMGET', login, 'ae', 're', 'xe', 'r', 'wa')
+  if not kept[1] or not kept[2] or not kept[3] then return nil end
   local last = sooner(kept[1], kept[3])
   if kept[4] then last = later(last, sooner(kept[2], kept[3])) end
   if kept[5] then return last, sooner(last, kept[5]) end
@@ -43,6 +45,7 @@ end
 -- Files a login under its end.
 local function file(id, subject)
   local last, from = ends(at .. 'login:' .. id)
+  if not last then return NEVER end
   redis.call('ZADD', at .. 'ends', score(from), id .. subject)
   return last
 end
@@ -50,11 +53,11 @@ end
 -- The same where an end may have moved, and lets the server forget what nobody purges.
 local function keep(id, subject, now)
   local login, last = at .. 'login:' .. id, file(id, subject)
-  local left = tonumber(last) - tonumber(now)
+  local left = math.max(tonumber(last) - tonumber(now), 0) + MARGIN + (redis.call('HGET', login, 'm') or 0)
   if left > 2 ^ 52 then
     redis.call('PERSIST', login)
   else
-    redis.call('PEXPIRE', login, string.format('%.0f', math.max(left, 0) + MARGIN))
+    redis.call('PEXPIRE', login, string.format('%.0f', left))
   end
 end
 

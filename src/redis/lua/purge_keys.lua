@@ -6,7 +6,8 @@ local stay, removed = 0, {}
 for _, id in ipairs(ids) do
   local key = at .. 'key:' .. id
   local kept = redis.call('HMGET', key, 'f', 'k')
-  if kept[1] and (kept[1] ~= ARGV[5] or below(ARGV[2], end_of(key))) then
+  local ends = kept[1] and end_of(key)
+  if kept[1] and (kept[1] ~= ARGV[5] or not ends or ends == NEVER or below(ARGV[2], ends)) then
     stay = stay + 1
   else
     if kept[1] then

@@ -10,7 +10,7 @@ for _, id in ipairs(ids) do
     gone[#gone + 1] = id
   elseif format == ARGV[7] and #over < max then
     local _, from = ends(at .. 'login:' .. id)
-    if not below(before, from) then over[#over + 1] = id end
+    if from and not below(before, from) then over[#over + 1] = id end
   end
 end
 if #over > 0 then tell(table.concat(over)) end

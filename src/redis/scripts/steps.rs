@@ -43,4 +43,5 @@ scripts! {
 
     HIT = "", "counter.lua";
     PUT_ONCE = "", "put_once.lua";
+    TAKE_ONCE = " flags=allow-oom", "take_once.lua";
 }

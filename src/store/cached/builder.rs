@@ -44,8 +44,10 @@ impl CachedStoreBuilder {
         self
     }
 
-    /// How many logins are remembered; 100 000 by default, which is about 60 MB. Beyond that the copy that was kept first
-    /// gives way. Zero keeps nothing.
+    /// How many logins are remembered; 100 000 by default. Beyond that the copy that was kept first gives way. Zero keeps
+    /// nothing.
+    ///
+    /// A login is about half a kilobyte, and what context and data it has: with much of these, remember fewer.
     pub fn capacity(mut self, logins: usize) -> Self {
         self.bounds.capacity = logins;
         self

@@ -1,31 +1,7 @@
-//! A store whose logins are remembered, so that to verify a token needs no I/O.
+//! A store whose logins are remembered. What is seen when is said at [`CachedStore`].
 //!
-//! 1. A copy lets somebody in; only the store itself refuses. What would be refused by a copy is read once more, so a
-//!    token that another node has issued a moment ago works here at once, and a wrong one costs what it would cost
-//!    without copies.
-//! 2. A copy is never older than the age that was set, counted from when its read began. With a [`ChangeFeed`] it goes
-//!    as soon as the store tells that its login has changed, and at once with what was written through this store.
-//! 3. A read that is under way when its login changes is not kept.
-//! 4. Kept is what lives: neither that a login is unknown or revoked, nor that the store did not answer.
-//! 5. There is one read of a login at a time. Whoever comes while it is under way shares the next one, or, where a copy
-//!    would have done, this one.
-//! 6. Copies have a bound, and the one that was kept first gives way. Ids that nobody has issued take no room.
-//!
-//! | what happens to a login | its tokens, on the node that did it | on a node with a feed | without one |
-//! |---|---|---|---|
-//! | it is revoked, alone or with its subject's others | end at once | end when the node is told | end within the age |
-//! | it is refreshed or rekeyed: the new token | works at once | works at once | works at once |
-//! | it is refreshed or rekeyed: the old token | ends at once | ends when the node is told | ends within the age |
-//! | its data or label changes, or its last use | is seen at once | is seen when the node is told | is seen within the age |
-//! | its end is moved by use | holds at once | holds at once | holds at once |
-//!
-//! Only verification and the opening of a session take copies. Refreshes, rekeys, lists, changes of data and the question
-//! whether a renewed cookie still holds go to the store. A user's roles are no part of a login: how long those are
-//! remembered is [`cache_users`](crate::token::TokenPolicyBuilder::cache_users), and the two add nothing up: a revoked
-//! login is refused whatever is remembered of its user.
-//!
-//! While the store does not answer, copies go on to let their owners in until they are too old, and all others get
-//! "could not check". With an age of zero nothing is kept, and nobody is let in without the store.
+//! `cache` reads through, `port` writes through. `copies` is what is kept, `slots` which of it gives way, and `reads` what
+//! is under way: whoever changes one of these three holds the lock of all.
 
 mod builder;
 mod cache;
@@ -46,11 +22,38 @@ use self::cache::Cache;
 use super::{Change, ChangeFeed, TokenStore};
 use crate::settings::{self, Description};
 
-/// A [`TokenStore`] in front of another one, which remembers logins for verification. See the module docs for what is
-/// seen when.
+/// A [`TokenStore`] in front of another one, which remembers logins, so that to verify a token needs no I/O.
 ///
 /// It keeps 100 000 logins for up to 60 s. Clones share the copies. Every service of a process that uses the store should
 /// have a clone, or what one writes the other learns only from a feed, or by age.
+///
+/// 1. A copy lets somebody in; only the store itself refuses. Whoever would be refused by a copy is judged by what the
+///    store says then, so a token that another node has issued a moment ago works here at once, and a wrong one costs what
+///    it would cost without copies.
+/// 2. A copy is never older than the age that was set, counted from when its read began. With a [`ChangeFeed`] it goes
+///    as soon as the store tells that its login has changed, and at once with what was written through this store.
+/// 3. A read that is under way when its login changes is not kept.
+/// 4. Kept is what lives: neither that a login is unknown or revoked, nor that the store did not answer.
+/// 5. There is one read of a login at a time. Whoever comes while it is under way shares the next one, or, where a copy
+///    would have done, this one.
+/// 6. Copies have a bound, and the one that was kept first gives way. Ids that nobody has issued take no room.
+///
+/// | what happens to a login | seen by the node that did it | by a node with a feed | by one without |
+/// |---|---|---|---|
+/// | it is revoked, alone or with its subject's others | at once | when it is told | within the age |
+/// | it is refreshed or rekeyed: the new token works | at once | at once | at once |
+/// | it is refreshed or rekeyed: the old token ends | at once | when it is told | within the age |
+/// | its data, its label or its last use changes | at once | when it is told | within the age |
+/// | its end is moved by use | at once | at once | at once |
+///
+/// Only verification and the opening of a session take copies. Refreshes, rekeys, lists, changes of data and the question
+/// whether a renewed cookie still holds go to the store. A user's roles are no part of a login: how long those are
+/// remembered is [`cache_users`](crate::token::TokenPolicyBuilder::cache_users), a bound of its own.
+///
+/// While the store does not answer, copies go on to let their owners in until they are too old, and all others get
+/// "could not check". With an age of zero nothing is kept, and nobody is let in without the store.
+///
+/// In front of [`MemoryStore`](super::MemoryStore) it gains nothing.
 ///
 /// ```
 /// use std::time::Duration;

@@ -10,7 +10,7 @@ use crate::{
     identity::Subject,
     maybe_ready::MaybeReady,
     store::{
-        Data, Found, Inserted, Insertion, Keep, ListQuery, LiveLimit, LoginRecord, Purge, Rekey, Revocation,
+        Data, Found, Inserted, Insertion, ListQuery, LiveLimit, LoginRecord, Purge, Rekey, Revocation,
         Rotation, StoreError, StoreErrorKind, SubjectRevocation, TokenStore, Touch,
     },
     text::TokenId,
@@ -145,14 +145,9 @@ impl TokenStore for CachedStore {
         subject: &Subject,
         revocation: SubjectRevocation,
     ) -> Result<Option<Vec<TokenId>>, StoreError> {
-        let kept = match revocation.keep {
-            Keep::Nothing => None,
-            Keep::Untouched(id) | Keep::Rekeyed(id, _) => Some(id),
-        };
-        let mut forget = self.forget(What::LoginsOf(Arc::new(subject.clone())));
-        let ended = self.inner().revoke_subject(subject, revocation).await?;
-        forget.what = What::Logins(ended.iter().flatten().copied().chain(kept).collect());
-        Ok(ended)
+        // Not those alone that this call has marked: another may have marked some before, and nobody has told yet.
+        let _forget = self.forget(What::LoginsOf(Arc::new(subject.clone())));
+        self.inner().revoke_subject(subject, revocation).await
     }
 
     async fn revoke_everyone(&self, revocation: Revocation) -> Result<u64, StoreError> {

@@ -1,16 +1,23 @@
 //! What one node does and another sees.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use futures_util::FutureExt;
 use portcullis::{
+    error::BoxError,
     event::RevokeReason,
     identity::Subject,
+    maybe_ready::MaybeReady,
     problem::Reason,
     store::{
-        Change, Epoch, Insertion, LiveLimit, Purge, Revocation, StoreError, SubjectRevocation, TokenStore,
+        Change, Epoch, Insertion, Keep, LiveLimit, Purge, Revocation, StoreError, SubjectRevocation,
+        TokenStore,
     },
     token::IssueOptions,
+    verify::UserLookup,
 };
 
 use super::{AGE, nodes, nodes_with, policy, turns};
@@ -130,7 +137,7 @@ async fn r203_a_write_that_fails_may_have_happened() {
                 false
             }
             1 => {
-                let what = SubjectRevocation::new(ended, portcullis::store::Keep::Nothing);
+                let what = SubjectRevocation::new(ended, Keep::Nothing);
                 failed(cached.revoke_subject(&Subject::local("ada"), what).await.map(drop));
                 false
             }
@@ -173,20 +180,19 @@ async fn r203_a_login_that_is_refused_ends_no_copies() {
     assert!(nodes.a.verifies_at_once(&login));
 }
 
+struct Roles(Arc<AtomicU32>);
+
+impl UserLookup for Roles {
+    type User = u32;
+
+    fn find(&self, _: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<u32>>, BoxError>> {
+        MaybeReady::Now(Ok(Some(Arc::new(self.0.load(Ordering::SeqCst)))))
+    }
+}
+
 /// A role is the user's, and no copy of a login has one.
 #[tokio::test]
 async fn r203_sec_i09_a_users_rights_are_looked_up_for_each_request() {
-    use portcullis::{error::BoxError, maybe_ready::MaybeReady, verify::UserLookup};
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    struct Roles(Arc<AtomicU32>);
-    impl UserLookup for Roles {
-        type User = u32;
-        fn find(&self, _: &Arc<Subject>) -> MaybeReady<Result<Option<Arc<u32>>, BoxError>> {
-            MaybeReady::Now(Ok(Some(Arc::new(self.0.load(Ordering::SeqCst)))))
-        }
-    }
-
     let nodes = nodes();
     let roles = Arc::new(AtomicU32::new(1));
     let login = nodes.a.login("ada").await;

@@ -6,7 +6,7 @@ use portcullis::{
     event::RevokeReason,
     identity::Subject,
     problem::Reason,
-    store::{Change, Purge, Revocation, TokenStore},
+    store::{Change, Epoch, Insertion, Keep, Purge, Revocation, SubjectRevocation, TokenStore},
     token::Issued,
     verify::Refusal,
 };
@@ -82,10 +82,7 @@ async fn r203_a_read_that_a_change_has_overtaken_is_not_kept() {
             1 => say.send(Change::Anything).unwrap(),
             2 => drop(nodes.b.cached.revoke(&id, ended(&nodes)).await.unwrap()),
             3 => {
-                let all = portcullis::store::SubjectRevocation::new(
-                    ended(&nodes),
-                    portcullis::store::Keep::Nothing,
-                );
+                let all = SubjectRevocation::new(ended(&nodes), Keep::Nothing);
                 // It says of a login that was marked before that it has not marked it.
                 nodes.store.set(Mode::ReadOnly);
                 nodes.b.cached.revoke_subject(&Subject::local("ada"), all).await.unwrap_err();
@@ -131,8 +128,8 @@ async fn r203_that_there_is_no_login_is_known_by_ones_own_read_only() {
     nodes.store.memory.purge(&Purge::new(None, nodes.time.now(), 10)).await.unwrap();
     let gate = nodes.store.hold_answers();
     let before = crowd(&nodes, &login, 1).await;
-    let epoch = portcullis::store::Epoch::from_number(1);
-    let insertion = portcullis::store::Insertion::new(epoch, nodes.time.now());
+    let epoch = Epoch::from_number(1);
+    let insertion = Insertion::new(epoch, nodes.time.now());
     nodes.store.memory.insert((*record).clone(), insertion).await.unwrap();
     let after = crowd(&nodes, &login, 10).await;
     gate.add_permits(1);
@@ -146,7 +143,7 @@ async fn r203_what_has_ended_and_what_is_unknown_is_not_kept() {
         let nodes = nodes();
         let login = nodes.a.login("ada").await;
         match what {
-            0 => drop(nodes.a.tokens.revoke(&login.record().id()).await.unwrap()),
+            0 => nodes.a.tokens.revoke(&login.record().id()).await.unwrap(),
             1 => nodes.store.set(Mode::NextEpoch),
             _ => nodes.store.set(Mode::NoEpoch),
         }

@@ -5,10 +5,11 @@ use portcullis::{
     credential::{Channel, Credential},
     event::Event,
     identity::Subject,
+    keyring::{Key, KeyRing},
     problem::Reason,
     store::Change,
     token::IssueOptions,
-    verify::{Attempt, Verify},
+    verify::{Attempt, Refusal, Verify},
 };
 use tokio::task::JoinSet;
 
@@ -57,10 +58,10 @@ async fn r203_r035_an_old_token_ends_within_the_bound() {
 }
 
 /// The text of another login, with the id of this one.
-fn forged(node_login: &str, other: &str) -> String {
+fn forged(login: &str, other: &str) -> String {
     // Both are `brand_a`, id, secret and check; the check is of all that precedes it.
-    let (head, tail) = (node_login.len() - 49, other.len() - 49);
-    let text = format!("{}{}", &node_login[..head], &other[tail..other.len() - 6]);
+    let (head, tail) = (login.len() - 49, other.len() - 49);
+    let text = format!("{}{}", &login[..head], &other[tail..other.len() - 6]);
     let crc = crc32fast::hash(text.as_bytes());
     format!("{text}{}", base62(crc))
 }
@@ -179,8 +180,6 @@ async fn r203_an_end_that_was_moved_elsewhere_holds_at_once() {
 /// A copy of a login under a key that the node does not know is looked at again, and then told once.
 #[tokio::test]
 async fn r203_sec_i07_what_cannot_be_checked_is_not_refused_by_a_copy_either() {
-    use portcullis::keyring::{Key, KeyRing};
-
     let nodes = nodes();
     let peppered = TokenService::new(nodes.a.cached.clone(), policy().build().unwrap())
         .clock(nodes.time.clock())
@@ -189,6 +188,6 @@ async fn r203_sec_i07_what_cannot_be_checked_is_not_refused_by_a_copy_either() {
     invalid(peppered.verify(login.access().expose(), None).await).unwrap();
     let finds = nodes.store.finds();
     let outcome = nodes.a.tokens.verify(login.access().expose(), None).await;
-    assert!(matches!(outcome, Err(portcullis::verify::Refusal::Unavailable(_))));
+    assert!(matches!(outcome, Err(Refusal::Unavailable(_))));
     assert_eq!((nodes.store.finds() - finds, nodes.events.count("unknown_key")), (1, 1));
 }

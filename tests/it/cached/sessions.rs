@@ -4,12 +4,13 @@ use std::convert::Infallible;
 
 use http::{Request, Response, StatusCode};
 use portcullis::{
-    AuthLayer,
+    AuthLayer, TokenService,
     cookie::CookieSettings,
     identity::Subject,
     problem::Reason,
     session::{Session, SessionLayer, SessionPolicy, Sessions},
     store::Change,
+    text::TokenId,
     token::IssueOptions,
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -56,9 +57,9 @@ async fn cookie(nodes: &Nodes, what: &'static str) -> String {
     line.split(';').next().unwrap().to_owned()
 }
 
-fn id(cookie: &str) -> portcullis::text::TokenId {
+fn id(cookie: &str) -> TokenId {
     let (_, value) = cookie.split_once('=').unwrap();
-    portcullis::text::TokenId::parse(&value["pcs_a".len()..][..17]).unwrap()
+    TokenId::parse(&value["pcs_a".len()..][..17]).unwrap()
 }
 
 #[tokio::test]
@@ -83,11 +84,9 @@ async fn r203_a_session_with_a_new_cookie_is_found_where_an_old_copy_is_kept() {
     let nodes = nodes();
     let old = cookie(&nodes, "login").await;
     assert_eq!(visit(&nodes.b, Some(&old), "who").await.body, "ada");
-    let tokens = portcullis::TokenService::new(
-        nodes.a.cached.clone(),
-        policy().brand("pcs").refresh_ttl(None).build().unwrap(),
-    )
-    .clock(nodes.time.clock());
+    let tokens =
+        TokenService::new(nodes.a.cached.clone(), policy().brand("pcs").refresh_ttl(None).build().unwrap())
+            .clock(nodes.time.clock());
     let new = invalid(tokens.rekey(&id(&old)).await).unwrap();
     let new = format!("__Host-session={}", new.access().expose());
     assert_eq!(visit(&nodes.b, Some(&new), "who").await.body, "ada");

@@ -1,11 +1,12 @@
 //! Noting uses, where the login is a copy.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::{Request, Response, header::SET_COOKIE};
 use portcullis::{
     AuthLayer, TokenPolicy,
     identity::Subject,
+    store::TokenStore,
     token::{IssueOptions, TokenPolicyBuilder},
 };
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::{AGE, nodes_with, turns};
 use crate::support::{Body, request, secs};
 
-const EVERY: std::time::Duration = std::time::Duration::from_secs(300);
+const EVERY: Duration = Duration::from_secs(300);
 
 fn touching() -> TokenPolicyBuilder {
     TokenPolicy::builder().touch_every(Some(EVERY)).sliding_with_refresh()
@@ -106,7 +107,7 @@ async fn r203_r041_a_slow_answer_brings_no_cookie_back_that_another_node_has_rep
         let login = nodes.a.tokens.issue_for_cookie(Subject::local("ada"), options).await.unwrap();
         nodes.time.advance(EVERY);
         let id = login.record().id();
-        portcullis::store::TokenStore::recall(&nodes.b.cached, &id).wait().await.unwrap();
+        nodes.b.cached.recall(&id).wait().await.unwrap();
         assert_eq!(nodes.b.cached.copies(), 1);
         let layer = AuthLayer::new(nodes.b.tokens.clone()).clock(nodes.time.clock()).cookie("token");
         let other = nodes.a.tokens.clone();

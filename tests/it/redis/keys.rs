@@ -80,3 +80,17 @@ async fn r060_a_value_without_an_end_is_there_at_the_end_of_time() {
     assert_eq!(store.take(&endless, last).await.unwrap(), Some(OnceValue::mark()));
     assert_eq!(store.take(&endless, last).await.unwrap(), None);
 }
+
+/// A node whose clock is ahead must not take from the others what lives for them.
+#[tokio::test]
+async fn r060_a_value_that_ended_for_one_clock_stays_for_the_others() {
+    let server = SharedServer::get();
+    let ([one, two], _) = handles(&server);
+    let key = OnceKey::new("test", &[b"code"]);
+    let value = OnceValue::new(b"state".to_vec()).unwrap();
+    let end = now().plus(std::time::Duration::from_secs(60));
+    assert!(one.put(&key, &value, end, now()).await.unwrap());
+    assert_eq!(two.take(&key, end).await.unwrap(), None);
+    assert!(!two.put(&key, &OnceValue::mark(), end, now()).await.unwrap(), "it is there");
+    assert_eq!(one.take(&key, end.minus(std::time::Duration::from_millis(1))).await.unwrap(), Some(value));
+}

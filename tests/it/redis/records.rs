@@ -289,3 +289,67 @@ async fn r060_who_loses_an_old_login_keeps_the_others() {
     assert_eq!(store.purge(&Purge::new(None, now().plus(DAY / 2), 9)).await.unwrap().len(), 1);
     assert_eq!(find(&store, &lives).await.unwrap().epoch, Some(Epoch::from_number(7)));
 }
+
+/// What the policy keeps for an audit is not forgotten before its time.
+#[tokio::test]
+async fn r060_what_is_kept_for_an_audit_outlasts_it() {
+    let server = RedisServer::start();
+    let mut client = client(&server.url()).await;
+    for (span, least) in [(90 * DAY, Some(120 * 86_400_000_i64)), (Duration::MAX, None)] {
+        let policy = TokenPolicy::builder().keep_for_audit(span).build().unwrap();
+        let tokens = TokenService::new(store_on(&server), policy);
+        let issued = tokens.issue_for_header(Subject::local("ada"), IssueOptions::default()).await.unwrap();
+        let id = issued.record().id();
+        let key = format!("{{portcullis}}:login:{id}");
+        let mut lasts = async || -> i64 { client.pttl(&key).await.unwrap() };
+        let expect = |left: i64| least.map_or(left == -1, |least| left > least);
+        assert!(expect(lasts().await));
+        // Whatever files the end anew.
+        let refresh = RefreshRequest::new(issued.refresh().unwrap().expose(), Channel::Header);
+        tokens.refresh(refresh).await.unwrap();
+        assert!(expect(lasts().await));
+        tokens.revoke(&id).await.unwrap();
+        assert!(expect(lasts().await));
+    }
+}
+
+/// One login that somebody has damaged stands in nobody's way.
+#[tokio::test]
+async fn r060_a_damaged_login_keeps_no_other_from_being_ended_or_purged() {
+    let server = RedisServer::start();
+    let store = store_on(&server);
+    let subject = || Subject::local("ada");
+    let damaged = insert(&store, login("a", subject())).await;
+    let other = insert(&store, login("b", subject())).await;
+    assert!(server.command(&format!("HDEL {{portcullis}}:login:{damaged} ae")).starts_with(":1"));
+    let all = SubjectRevocation::new(Revocation::new(now(), RevokeReason::Logout), Keep::Nothing);
+    let ended = store.revoke_subject(&subject(), all).await.unwrap().unwrap();
+    assert_eq!(ended, [damaged, other]);
+    let mut limited = Insertion::new(Epoch::from_number(7), now());
+    (limited.limit, limited.purge_before) = (LiveLimit::EndOldest(1), now().minus(DAY));
+    store.insert(login("c", subject()).into(), limited).await.unwrap();
+    let purged = store.purge(&Purge::new(None, now(), 9)).await.unwrap();
+    assert_eq!(purged.iter().map(|record| record.id()).collect::<Vec<_>>(), [other]);
+}
+
+/// A step that is asked for again after its answer was lost must not bring back an era in which somebody has logged in.
+#[tokio::test]
+async fn r060_no_era_comes_twice() {
+    let server = RedisServer::start();
+    let store = store_on(&server);
+    insert(&store, login("a", Subject::local("ada"))).await;
+    let mut eras = vec![server.command("GET {portcullis}:era")];
+    let script = ::redis::Script::new(include_str!("../../../src/redis/lua/new_era.lua"));
+    let mut step = script.key("{portcullis}:era");
+    step.arg("{portcullis}:").arg("other.0");
+    let mut client = client(&server.url()).await;
+    for _ in 0..2 {
+        let () = step.invoke_async(&mut client).await.unwrap();
+        eras.push(server.command("GET {portcullis}:era"));
+    }
+    let origin = |era: &str| era.split('.').next().unwrap().to_owned();
+    assert!(eras.iter().all(|era| origin(era) == origin(&eras[0])), "{eras:?}");
+    eras.sort();
+    eras.dedup();
+    assert_eq!(eras.len(), 3);
+}
