@@ -32,7 +32,7 @@ fn plain(record: &LoginRecord) -> String {
 }
 
 #[tokio::test]
-async fn r023_texts_of_any_length_and_content_come_back() {
+async fn r060_texts_of_any_length_and_content_come_back() {
     let folder = Folder::new();
     let (one, two) = (folder.open().await, folder.open().await);
     let tokens = service(&one);
@@ -55,7 +55,7 @@ async fn r023_texts_of_any_length_and_content_come_back() {
 }
 
 #[tokio::test]
-async fn r023_ids_differ_by_case() {
+async fn r060_ids_differ_by_case() {
     let folder = Folder::new();
     let store = folder.open().await;
     let template = LoginColumns::from(login(&service(&store), "ada").await.record());
@@ -184,7 +184,7 @@ async fn r060_thousands_of_logins_end_wipe_and_go() {
 }
 
 #[tokio::test]
-async fn r213_a_row_that_cannot_be_read_is_no_missing_row() {
+async fn r060_a_row_that_cannot_be_read_is_no_missing_row() {
     let folder = Folder::new();
     let store = folder.open().await;
     let id = login(&service(&store), "ada").await.record().id();
@@ -271,7 +271,7 @@ async fn a_key(store: &SqliteStore, number: usize, owner: &str) -> KeyRecord {
 }
 
 #[tokio::test]
-async fn r213_keys_are_kept_changed_listed_and_removed() {
+async fn r060_keys_are_kept_changed_listed_and_removed() {
     let folder = Folder::new();
     let (one, two) = (folder.open().await, folder.open().await);
     for number in 0..5 {
@@ -333,7 +333,7 @@ async fn r213_keys_are_kept_changed_listed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r213_a_value_is_put_and_taken_once() {
+async fn r060_a_value_is_put_and_taken_once() {
     let folder = Folder::new();
     let (one, two) = (folder.open().await, folder.open().await);
     let key = |number: u8| OnceKey::new("test", &[&[number]]);
