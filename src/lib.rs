@@ -86,7 +86,7 @@ pub use self::axum::Require;
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;
 #[cfg(feature = "postgres")]
-pub use self::postgres::{Notify, PostgresChanges, PostgresStore, PostgresStoreBuilder};
+pub use self::postgres::{PostgresChanges, PostgresNotify, PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "reqwest-middleware")]

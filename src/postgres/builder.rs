@@ -11,7 +11,7 @@ use tokio_postgres::{
 use super::{
     connect::{Connect, Opener, Tls},
     schema::Schema,
-    sql::{Notify, Texts},
+    sql::{PostgresNotify, Texts},
     store::PostgresStore,
 };
 use crate::{
@@ -29,7 +29,7 @@ pub struct PostgresStoreBuilder {
     connect_timeout: Duration,
     step_timeout: Duration,
     bulk_timeout: Duration,
-    notify: Notify,
+    notify: PostgresNotify,
     connections: usize,
 }
 
@@ -43,7 +43,7 @@ impl PostgresStoreBuilder {
             connect_timeout: Duration::from_secs(2),
             step_timeout: Duration::from_secs(2),
             bulk_timeout: Duration::from_secs(60),
-            notify: Notify::default(),
+            notify: PostgresNotify::default(),
             connections: 4,
         }
     }
@@ -86,12 +86,12 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// Whether changes are told to who listens by [`PostgresStore::changes`]. Default [`Notify::Changes`].
+    /// Whether changes are told to who listens by [`PostgresStore::changes`]. Default [`PostgresNotify::Changes`].
     ///
     /// `NOTIFY` takes a lock of the whole server when a transaction commits, so commits that notify follow one another.
     /// Look-ups, uses, and the first use of a new pair do not notify; where thousands of changes a second are made and
     /// nobody listens, turn it off.
-    pub fn notify(mut self, notify: Notify) -> Self {
+    pub fn notify(mut self, notify: PostgresNotify) -> Self {
         self.notify = notify;
         self
     }

@@ -3,7 +3,10 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream};
-use tokio::{task::AbortHandle, time};
+use tokio::{
+    task::{AbortHandle, JoinHandle},
+    time,
+};
 use tokio_postgres::{
     AsyncMessage, Client, Config, Error, SimpleQueryMessage, Socket,
     tls::{MakeTlsConnect, TlsConnect},
@@ -33,8 +36,8 @@ pub(super) struct Opener {
     pub(super) limit: Duration,
 }
 
-/// A task that reads a connection, and ends with this.
-pub(super) struct Reading(AbortHandle);
+/// A task that ends with this.
+pub(super) struct Task(AbortHandle);
 
 // ===== impl Tls =====
 
@@ -68,7 +71,7 @@ where
 impl Opener {
     /// A connection whose tables are those that this version knows, read by a task, on which no statement takes longer
     /// than `statement`.
-    pub(super) async fn open(&self, statement: Duration) -> Result<(Client, Reading), Failure> {
+    pub(super) async fn open(&self, statement: Duration) -> Result<(Client, Task), Failure> {
         let opening = async {
             let (client, reading) = self.greet().await?;
             let setup = format!("{}; {}", settings(statement), self.schema.version_query());
@@ -85,7 +88,7 @@ impl Opener {
     }
 
     /// A connection for the migrations: whatever the tables are, and without a limit on the server.
-    pub(super) async fn open_unchecked(&self) -> Result<(Client, Reading), Failure> {
+    pub(super) async fn open_unchecked(&self) -> Result<(Client, Task), Failure> {
         self.in_time(async {
             let (client, reading) = self.greet().await?;
             let setup = settings(Duration::ZERO);
@@ -95,11 +98,11 @@ impl Opener {
         .await
     }
 
-    async fn greet(&self) -> Result<(Client, Reading), Failure> {
+    async fn greet(&self) -> Result<(Client, Task), Failure> {
         let connected = self.connect.connect(Arc::clone(&self.config)).await;
         let (client, mut messages) = connected.map_err(|error| Failure::of(&error))?;
         let task = tokio::spawn(async move { while let Some(Ok(_)) = messages.next().await {} });
-        Ok((client, Reading(task.abort_handle())))
+        Ok((client, Task::new(&task)))
     }
 
     async fn in_time<T>(&self, opening: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
@@ -119,9 +122,15 @@ fn settings(statement: Duration) -> String {
     )
 }
 
-// ===== impl Reading =====
+// ===== impl Task =====
 
-impl Drop for Reading {
+impl Task {
+    pub(super) fn new<T>(task: &JoinHandle<T>) -> Self {
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }

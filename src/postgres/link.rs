@@ -18,7 +18,7 @@ use tokio::{
 use tokio_postgres::{Client, Error, Row, Statement};
 
 use super::{
-    connect::{Opener, Reading},
+    connect::{Opener, Task},
     failure::{Failure, Undone},
     sql::{Sql, Texts},
     value::Value,
@@ -70,7 +70,7 @@ struct Connection {
     client: Client,
     known: Box<[OnceCell<Statement>]>,
     texts: Arc<Texts>,
-    _reading: Reading,
+    _reading: Task,
 }
 
 /// Counts a step on its way.
@@ -174,8 +174,11 @@ impl Attempt {
     fn new(opener: &Opener, texts: &Arc<Texts>, limit: Duration) -> Self {
         let (opener, texts) = (opener.clone(), Arc::clone(texts));
         let opening: BoxFuture<_> = Box::pin(async move {
+            // A task, so that it goes on when those who wait are dropped: its limit would else be over for the next.
             // The server gives up first: then the connection lives on, and nothing that nobody waits for is done on it.
-            let (client, reading) = opener.open(limit / 4 * 3).await?;
+            let task = tokio::spawn(async move { opener.open(limit / 4 * 3).await });
+            let _ends = Task::new(&task);
+            let (client, reading) = task.await.unwrap_or(Err(Failure::Connection))?;
             let known = (0..Sql::COUNT).map(|_| OnceCell::new()).collect();
             Ok(Arc::new(Connection { client, known, texts, _reading: reading }))
         });

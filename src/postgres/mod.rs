@@ -29,5 +29,5 @@ mod value;
 
 pub use builder::PostgresStoreBuilder;
 pub use feed::PostgresChanges;
-pub use sql::Notify;
+pub use sql::PostgresNotify;
 pub use store::PostgresStore;

@@ -8,7 +8,7 @@ use super::{
 /// Whether changes are told to who listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Notify {
+pub enum PostgresNotify {
     /// They are, in the same step.
     #[default]
     Changes,
@@ -191,19 +191,19 @@ statements! {
 }
 
 impl Texts {
-    pub(super) fn new(schema: &Schema, notify: Notify) -> Self {
+    pub(super) fn new(schema: &Schema, notify: PostgresNotify) -> Self {
         let channel = schema.channel();
         let listed = |table: &str, columns: &[&str]| {
             columns.iter().map(|column| format!("{table}.{column}")).collect::<Vec<_>>().join(", ")
         };
         let (logins, keys) = (listed("l", &LOGIN_COLUMNS), listed("k", &KEY_COLUMNS));
         let (tell, tell_all, channel) = match notify {
-            Notify::Changes => (
+            PostgresNotify::Changes => (
                 format!("pg_notify('{channel}', id)"),
                 format!("pg_notify('{channel}', '*')"),
                 format!("'{channel}'"),
             ),
-            Notify::Nothing => ("1".to_owned(), "1".to_owned(), "null".to_owned()),
+            PostgresNotify::Nothing => ("1".to_owned(), "1".to_owned(), "null".to_owned()),
         };
         let text = |template: &&str| {
             schema

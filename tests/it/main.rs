@@ -5,6 +5,7 @@
 mod allocations;
 mod arrows;
 mod blame;
+mod cached;
 mod cascade;
 mod circuit;
 mod client_stack;
@@ -51,7 +52,9 @@ mod rules_out;
 mod schedules;
 mod scripted;
 mod sequences;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg_attr(not(all(feature = "postgres", feature = "redis")), allow(dead_code, unused_imports))]
+// parts of it
 mod servers;
 mod sessions;
 mod sockets;

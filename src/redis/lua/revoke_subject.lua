@@ -18,7 +18,6 @@ end
 local changed = table.concat(ended)
 if generation then changed = changed .. kept end
 if changed ~= '' then tell(changed) end
-settle(subject)
 if kept == '' or generation then raise(subject) end
 if generation then rekeyed(kept, subject, redis.call('HGET', KEYS[1], 'epoch'), 7) end
 for _, id in ipairs(ended) do mark(id, ARGV[3], ARGV[4]) end

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis::{
-    Notify, PostgresChanges, PostgresStore, TokenPolicy, TokenService,
+    PostgresChanges, PostgresNotify, PostgresStore, TokenPolicy, TokenService,
     credential::Channel,
     event::RevokeReason,
     identity::Subject,
@@ -117,7 +117,7 @@ async fn r203_new_secrets_are_told() {
 #[tokio::test]
 async fn r203_who_listens_hears_of_no_other_prefix_and_of_nothing_that_is_not_told() {
     let place = Place::new().await;
-    let quiet = PostgresStore::builder(place.database.url()).notify(Notify::Nothing).build().unwrap();
+    let quiet = PostgresStore::builder(place.database.url()).notify(PostgresNotify::Nothing).build().unwrap();
     let other = PostgresStore::builder(place.database.url()).prefix("other").build().unwrap();
     other.migrate().await.unwrap();
     let store = place.store();

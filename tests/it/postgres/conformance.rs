@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use portcullis::conformance::{
-    CounterFixture, LeaseFixture, TokenFixture, counter_store_tests, lease_store_tests, token_store_tests,
+    CounterFixture, KeyFixture, LeaseFixture, OnceFixture, TokenFixture, counter_store_tests,
+    key_store_tests, lease_store_tests, once_store_tests, token_store_tests,
 };
 
 use super::Place;
@@ -22,12 +23,30 @@ async fn counters() -> CounterFixture {
     CounterFixture::new(Arc::new(place.store()), Arc::new(place.store())).keep(place)
 }
 
+async fn keys() -> KeyFixture {
+    let place = Place::new().await;
+    let database = place.database.clone();
+    KeyFixture::new(Arc::new(place.store()), Arc::new(place.store()))
+        .dump(move || std::future::ready(everything(&database)))
+        .keep(place)
+}
+
+async fn once() -> OnceFixture {
+    let place = Place::new().await;
+    let database = place.database.clone();
+    OnceFixture::new(Arc::new(place.store()), Arc::new(place.store()))
+        .dump(move || std::future::ready(everything(&database)))
+        .keep(place)
+}
+
 async fn leases() -> LeaseFixture {
     let place = Place::new().await;
     LeaseFixture::new(Arc::new(place.store()), Arc::new(place.store())).keep(place)
 }
 
 token_store_tests!(logins);
+key_store_tests!(keys);
+once_store_tests!(once);
 counter_store_tests!(counters);
 lease_store_tests!(leases);
 

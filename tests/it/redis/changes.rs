@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use portcullis::{
-    TokenPolicy, TokenService,
+    RedisStore, TokenPolicy, TokenService,
     clock::ManualClock,
     credential::Channel,
     event::RevokeReason,
@@ -18,7 +18,7 @@ use portcullis::{
 };
 use tokio::time::timeout;
 
-use super::{BOTH, DAY, handles, insert, login, now, store_at, store_on};
+use super::{BOTH, DAY, handles, insert, login, now, store_on};
 use crate::servers::{Keeps, Proxy, RedisServer, SharedServer};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -70,7 +70,8 @@ async fn r203_every_change_is_told_to_every_node_that_listens() {
         limited.limit = LiveLimit::EndOldest(1);
         let bob = issue("bob").await.record().id();
         limited.replaces = Some(bob);
-        let new = store.insert(login("new", Subject::local("ada")).into(), limited).await.unwrap().record.id();
+        let new =
+            store.insert(login("new", Subject::local("ada")).into(), limited).await.unwrap().record.id();
         hears(&mut feed, "single login", &[id, more, bob]).await;
         let revocation = Revocation::new(now(), RevokeReason::Logout);
         assert!(store.revoke(&new, revocation).await.unwrap());
@@ -152,7 +153,9 @@ async fn r203_a_feed_says_that_it_may_have_missed_something_whenever_it_listens_
 async fn r203_a_connection_that_has_died_silently_is_noticed_and_replaced() {
     let server = RedisServer::start();
     let proxy = Proxy::to(format!("127.0.0.1:{}", server.port())).await;
-    let mut feed = store_at(&server.url_at(proxy.port())).changes();
+    let second = Duration::from_secs(1);
+    let store = RedisStore::builder(RedisServer::url_at(proxy.port())).response_timeout(second);
+    let mut feed = store.build().unwrap().changes();
     assert_eq!(next(&mut feed).await, Change::Anything);
     // It asks, is answered, and stays with its connection.
     assert!(timeout(Duration::from_secs(5), feed.next()).await.is_err());

@@ -5,7 +5,9 @@ use portcullis::{
     credential::Channel,
     event::RevokeReason,
     identity::Subject,
-    store::{Data, Epoch, Insertion, Keep, ListQuery, LiveLimit, Purge, Revocation, SubjectRevocation, TokenStore},
+    store::{
+        Data, Epoch, Insertion, Keep, ListQuery, LiveLimit, Purge, Revocation, SubjectRevocation, TokenStore,
+    },
     token::{IssueOptions, Issued, RefreshRequest},
     verify::Refusal,
 };
@@ -97,7 +99,8 @@ async fn r060_no_loss_of_the_era_brings_back_what_it_ended() {
     limited.limit = LiveLimit::Refuse(1);
     let inserted = store.insert(login("c", Subject::local("ada")).into(), limited).await.unwrap();
     assert!(inserted.ended.is_empty(), "who has ended takes no place");
-    let epochs = [find(&store, &id).await.unwrap().epoch, find(&store, &inserted.record.id()).await.unwrap().epoch];
+    let epochs =
+        [find(&store, &id).await.unwrap().epoch, find(&store, &inserted.record.id()).await.unwrap().epoch];
     assert_eq!(epochs, [Some(Epoch::from_number(8)); 2]);
     assert_eq!(store.revoke_everyone(Revocation::new(now(), RevokeReason::Everyone)).await.unwrap(), 3);
 }
@@ -160,7 +163,7 @@ async fn r060_scripts_that_go_again_and_again_cost_no_error() {
 async fn r060_a_primary_that_has_become_a_replica_is_left() {
     let server = RedisServer::start();
     let proxy = Proxy::to(format!("127.0.0.1:{}", server.port())).await;
-    let store = super::store_at(&server.url_at(proxy.port()));
+    let store = super::store_at(&RedisServer::url_at(proxy.port()));
     let id = insert(&store, login("a", Subject::local("ada"))).await;
     assert!(server.command("REPLICAOF 127.0.0.1 1").starts_with("+OK"));
     let error = store.set_label(&id, None).await.unwrap_err();

@@ -8,7 +8,7 @@ mod scripts;
 
 use std::time::Duration;
 
-use ::redis::{AsyncCommands, aio::MultiplexedConnection};
+use ::redis::{AsyncCommands, AsyncConnectionConfig, aio::MultiplexedConnection};
 use portcullis::{
     RedisStore,
     clock::{Clock, Timestamp},
@@ -22,6 +22,8 @@ use portcullis::{
 use crate::servers::{Program, RedisServer, SharedServer};
 
 const BOTH: [Program; 2] = [Program::Redis, Program::Valkey];
+/// Of tests of what happens, not of how soon.
+const PATIENCE: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn random_name() -> String {
@@ -33,7 +35,7 @@ fn handles(server: &SharedServer) -> ([RedisStore; 2], String) {
     let name = random_name();
     let handles = [(); 2].map(|()| {
         let store = RedisStore::builder(server.url()).prefix(name.as_str());
-        store.response_timeout(Duration::from_secs(5)).build().unwrap()
+        store.connect_timeout(PATIENCE).response_timeout(PATIENCE).build().unwrap()
     });
     (handles, name)
 }
@@ -59,7 +61,7 @@ async fn contents(url: String, prefix: String) -> Vec<u8> {
 }
 
 fn store_at(url: &str) -> RedisStore {
-    RedisStore::builder(url).response_timeout(Duration::from_secs(5)).build().unwrap()
+    RedisStore::builder(url).connect_timeout(PATIENCE).response_timeout(PATIENCE).build().unwrap()
 }
 
 fn store_on(server: &RedisServer) -> RedisStore {
@@ -67,7 +69,9 @@ fn store_on(server: &RedisServer) -> RedisStore {
 }
 
 async fn client(url: &str) -> MultiplexedConnection {
-    ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+    let patient = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let client = ::redis::Client::open(url).unwrap();
+    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
 /// Every key of the server.

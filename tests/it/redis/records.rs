@@ -99,7 +99,11 @@ async fn r023_ids_that_differ_in_their_case_are_two() {
     assert!(store.revoke(&upper, Revocation::new(now(), RevokeReason::Logout)).await.unwrap());
     assert_eq!(find(&store, &lower).await.unwrap().record.revoked(), None);
     let listed = store.list(&ListQuery::new(None, 9)).await.unwrap();
-    assert_eq!(listed.iter().map(|found| found.record.id()).collect::<Vec<_>>(), [upper, lower], "byte by byte");
+    assert_eq!(
+        listed.iter().map(|found| found.record.id()).collect::<Vec<_>>(),
+        [upper, lower],
+        "byte by byte"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +134,8 @@ async fn r060_the_server_forgets_a_login_long_after_its_end_and_never_an_epoch()
     let mut over = login("over", Subject::local("ada"));
     over.access_expires = now().minus(DAY);
     let over = insert(&store, over).await;
-    let mut lasts = async |name: &str| -> i64 { client.pttl(format!("{{portcullis}}:login:{name:0<17}")).await.unwrap() };
+    let mut lasts =
+        async |name: &str| -> i64 { client.pttl(format!("{{portcullis}}:login:{name:0<17}")).await.unwrap() };
     let days = |days: i64| (days * 86_400_000 - 60_000)..=(days * 86_400_000 + 60_000);
     assert!(days(31).contains(&lasts("day").await));
     assert_eq!(lasts("endless").await, -1);
@@ -140,7 +145,11 @@ async fn r060_the_server_forgets_a_login_long_after_its_end_and_never_an_epoch()
     assert!(days(31).contains(&lasts("day").await), "for whoever asks why");
     for key in keys(&server.url()).await {
         let left = server.command(&format!("PTTL {key}"));
-        assert_eq!(left.starts_with(":-1"), !key.contains(":login:") || key.contains("endless"), "{key} {left}");
+        assert_eq!(
+            left.starts_with(":-1"),
+            !key.contains(":login:") || key.contains("endless"),
+            "{key} {left}"
+        );
     }
     // What it forgot by itself is no login, and leaves the indexes with the next purge.
     for gone in [&day, &over] {
@@ -152,7 +161,9 @@ async fn r060_the_server_forgets_a_login_long_after_its_end_and_never_an_epoch()
     assert!(purged.is_empty(), "nothing is left of them");
     assert_eq!(server.command("ZCARD {portcullis}:logins"), ":1\r\n");
     assert_eq!(server.command("ZCARD {portcullis}:ends"), ":1\r\n");
-    assert!(store.purge(&Purge::new(None, Timestamp::from_millis(i64::MAX - 1), 9)).await.unwrap().is_empty());
+    assert!(
+        store.purge(&Purge::new(None, Timestamp::from_millis(i64::MAX - 1), 9)).await.unwrap().is_empty()
+    );
     assert_eq!(store.purge(&Purge::new(None, Timestamp::NEVER, 9)).await.unwrap().len(), 1);
     assert_eq!(keys(&server.url()).await, ["{portcullis}:era"], "and with its last login the subject");
 }
@@ -179,7 +190,11 @@ async fn r060_what_cannot_be_read_is_neither_a_login_nor_none_and_is_not_purged(
                 assert!(store.purge(&Purge::new(subject, now(), 9)).await.unwrap().is_empty());
             }
             let purged = store.purge(&Purge::new(None, now().plus(2 * DAY), 1)).await.unwrap();
-            assert_eq!(purged.iter().map(|record| record.id()).collect::<Vec<_>>(), [other], "it is passed over");
+            assert_eq!(
+                purged.iter().map(|record| record.id()).collect::<Vec<_>>(),
+                [other],
+                "it is passed over"
+            );
             assert!(server.command(&format!("EXISTS {{portcullis}}:login:{id}")).starts_with(":1"));
         }
     }
@@ -197,10 +212,14 @@ async fn r060_a_full_server_refuses_logins_and_ends_them_all_the_same() {
         }
         let before = keys(&server.url()).await;
         assert!(server.command("CONFIG SET maxmemory 1").starts_with("+OK"));
-        let refused = store.insert(login("x", Subject::local("new")).into(), Insertion::new(Epoch::from_number(1), now()));
+        let refused = store
+            .insert(login("x", Subject::local("new")).into(), Insertion::new(Epoch::from_number(1), now()));
         assert_eq!(refused.await.unwrap_err().kind(), StoreErrorKind::Full);
         assert_eq!(keys(&server.url()).await, before);
-        assert_eq!(store.set_label(&ids[0], Some("x".into())).await.unwrap_err().kind(), StoreErrorKind::Full);
+        assert_eq!(
+            store.set_label(&ids[0], Some("x".into())).await.unwrap_err().kind(),
+            StoreErrorKind::Full
+        );
         assert!(find(&store, &ids[0]).await.is_some());
         let revocation = Revocation::new(now(), RevokeReason::Logout);
         assert!(store.revoke(&ids[0], revocation).await.unwrap());
@@ -216,7 +235,10 @@ async fn r060_a_copy_of_the_server_shows_no_token() {
     let server = RedisServer::start();
     let policy = TokenPolicy::builder().touch_every(Some(Duration::ZERO)).build().unwrap();
     let tokens = TokenService::new(store_on(&server), policy);
-    let issued = tokens.issue_for_header(Subject::local("ada"), IssueOptions::default().label("laptop")).await.unwrap();
+    let issued = tokens
+        .issue_for_header(Subject::local("ada"), IssueOptions::default().label("laptop"))
+        .await
+        .unwrap();
     let mut texts = vec![issued.access().expose().to_owned(), issued.refresh().unwrap().expose().to_owned()];
     let mut refresh = texts[1].clone();
     for _ in 0..2 {
