@@ -152,11 +152,9 @@ async fn r060_a_step_without_room_takes_no_other_with_it() {
         let label = if number == 3 { huge.clone() } else { format!("label {number}") };
         store.set_label(id, Some(label.into()))
     });
-    let release = tokio::task::spawn_blocking(move || {
-        std::thread::sleep(Duration::from_millis(100));
-        other.execute_batch("rollback").unwrap();
-    });
-    let (steps, _released) = join(join_all(steps), release).await;
+    // Polled behind the steps: then all of them wait.
+    let release = async move { other.execute_batch("rollback").unwrap() };
+    let (steps, ()) = join(join_all(steps), release).await;
     for (number, (step, id)) in steps.into_iter().zip(&ids).enumerate() {
         let label = store.find(id).wait().await.unwrap().unwrap().record.label().map(str::to_owned);
         if number == 3 {

@@ -293,7 +293,7 @@ async fn r060_keys_are_kept_changed_listed_and_removed() {
     assert!(!note(later(59), later(90)).await, "noted later than that");
     assert_eq!(two.find_key(&id).wait().await.unwrap().unwrap().last_used, later(60));
     // A change names the version.
-    let mut update = KeyUpdate::of(&*one.find_key(&id).wait().await.unwrap().unwrap());
+    let mut update = KeyUpdate::of(&one.find_key(&id).wait().await.unwrap().unwrap());
     update.expires = later(100);
     update.label = None;
     assert!(one.update_key(&id, update.clone()).await.unwrap());
@@ -363,13 +363,14 @@ async fn r060_a_value_is_put_and_taken_once() {
     assert_eq!(one.take(&key(1), end).await.unwrap(), Some(OnceValue::mark()));
     // Of many, one.
     let puts = (0..50).map(|number: usize| {
-        let (store, value) = (if number % 2 == 0 { one.clone() } else { two.clone() }, first.clone());
+        let (store, value) =
+            (if number.is_multiple_of(2) { one.clone() } else { two.clone() }, first.clone());
         tokio::spawn(async move { store.put(&key(4), &value, later(10), NOW).await.unwrap() })
     });
     let puts = futures_util::future::join_all(puts).await;
     assert_eq!(puts.into_iter().filter(|put| *put.as_ref().unwrap()).count(), 1);
     let takes = (0..50).map(|number: usize| {
-        let store = if number % 2 == 0 { one.clone() } else { two.clone() };
+        let store = if number.is_multiple_of(2) { one.clone() } else { two.clone() };
         tokio::spawn(async move { store.take(&key(4), NOW).await.unwrap() })
     });
     let takes = futures_util::future::join_all(takes).await;
