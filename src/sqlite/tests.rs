@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use rusqlite::Connection;
 
-use super::SqliteStore;
+use super::{SqliteStore, ends, store::Place};
 use crate::{
     TokenPolicy, TokenService,
     clock::{ManualClock, Timestamp},
@@ -12,8 +12,8 @@ use crate::{
     identity::Subject,
     random,
     store::{
-        Epoch, Insertion, LiveLimit, LoginColumns, LoginRecord, Rekey, Revocation, Rotation, StoreErrorKind,
-        TokenStore,
+        Epoch, Insertion, LiveLimit, LoginColumns, LoginRecord, Purge, Rekey, Revocation, Rotation,
+        StoreErrorKind, TokenStore,
     },
     text::TokenId,
     token::IssueOptions,
@@ -137,4 +137,49 @@ async fn r022_a_limit_counts_to_the_millisecond_and_removes_its_subjects_own() {
     // From its end on it takes no place.
     (insertion.now, insertion.purge_before, insertion.limit) = (end, NOW, LiveLimit::Refuse(1));
     store.insert(another(&record, "00000000000000003"), insertion).await.unwrap();
+}
+
+#[tokio::test]
+async fn r060_what_was_issued_since_is_not_marked_with_everyone() {
+    let kept = Kept::new();
+    let store = kept.open().await;
+    let record = login(&store, "ada").await;
+    let everyone = Revocation::new(NOW, RevokeReason::Everyone);
+    let mark = async || {
+        let page = store.write(Place::Awaited, move |db| ends::mark_page(db, "", everyone)).await.unwrap();
+        (page.marked, page.last)
+    };
+    assert_eq!(mark().await, (0, None));
+    kept.change("update portcullis_state set everyone = everyone + 1");
+    assert_eq!(mark().await, (1, None));
+    assert_eq!(store.find(&record.id).wait().await.unwrap().unwrap().record.revoked(), Some(everyone));
+}
+
+#[tokio::test]
+async fn r060_a_pair_of_a_login_that_has_ended_is_not_confirmed() {
+    let kept = Kept::new();
+    let store = kept.open().await;
+    let record = login(&store, "ada").await;
+    kept.change("update portcullis_logins set confirmed_at = 9223372036854775807");
+    assert!(store.revoke(&record.id, Revocation::new(NOW, RevokeReason::Logout)).await.unwrap());
+    store.confirm(&record.id, 0, NOW).wait().await.unwrap();
+    assert!(!store.find(&record.id).wait().await.unwrap().unwrap().record.is_confirmed());
+}
+
+#[tokio::test]
+async fn r060_what_ended_first_goes_first() {
+    let kept = Kept::new();
+    let store = kept.open().await;
+    let record = login(&store, "ada").await;
+    let ids = ["00000000000000003", "00000000000000001", "00000000000000004", "00000000000000002"];
+    for (id, second) in ids.into_iter().zip(1..) {
+        let login = another(&record, id);
+        store.insert(login.clone(), Insertion::new(Epoch::from_number(1), NOW)).await.unwrap();
+        let at = NOW.plus(Duration::from_secs(second));
+        assert!(store.revoke(&login.id, Revocation::new(at, RevokeReason::Logout)).await.unwrap());
+    }
+    for id in ids {
+        let purge = Purge::new(None, NOW.plus(Duration::from_secs(60)), 1);
+        assert_eq!(store.purge(&purge).await.unwrap()[0].id.as_str(), id);
+    }
 }
