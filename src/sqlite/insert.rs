@@ -26,7 +26,7 @@ pub(super) fn insert(db: &Db, record: &LoginRecord, insertion: &Insertion) -> Re
     if one(db, &sql.is_taken, [login.id.as_str()], |_row| Ok(()))?.is_some() {
         return Err(StoreError::new(StoreErrorKind::Conflict).into());
     }
-    db.check_room()?;
+    let mut purged = make_room(db, insertion)?;
     let subject = SubjectKey::of(&login.subject);
     let everyone =
         one(db, &sql.everyone, [], |row| Ok(row.get(0)?))?.ok_or(StoreError::damaged("everyone"))?;
@@ -57,7 +57,19 @@ pub(super) fn insert(db: &Db, record: &LoginRecord, insertion: &Insertion) -> Re
     };
     login.epoch = columns::epoch(own, everyone);
     add(db, &login, &subject, (own, everyone))?;
-    Ok(Inserted { record: Arc::new(LoginRecord::from(login)), ended, replaced, purged: over })
+    purged.extend(over);
+    Ok(Inserted { record: Arc::new(LoginRecord::from(login)), ended, replaced, purged })
+}
+
+/// Where the file is as large as it may become, what has ended goes first. If the login is refused in the end, all of it is
+/// as it was.
+fn make_room(db: &Db, insertion: &Insertion) -> Result<Vec<Arc<LoginRecord>>, Stop> {
+    if db.check_room().is_ok() {
+        return Ok(Vec::new());
+    }
+    let purged = ends::purge(db, None, insertion.purge_before, BATCH)?;
+    db.check_room()?;
+    Ok(purged)
 }
 
 /// What makes room for a login of this subject under its limit: the logins that have to end for it, and those that have

@@ -29,3 +29,6 @@ mod store;
 
 pub use builder::SqliteStoreBuilder;
 pub use store::SqliteStore;
+
+#[cfg(test)]
+mod tests;

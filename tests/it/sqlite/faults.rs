@@ -5,9 +5,15 @@ use std::{fs, time::Duration};
 use futures_util::future::{join, join_all};
 use portcullis::{
     SqliteStore,
+    clock::{Clock, Timestamp},
+    credential::Channel,
     identity::Subject,
-    store::{ListQuery, Purge, StoreErrorKind, TokenStore},
-    token::{IssueErrorKind, IssueOptions},
+    store::{
+        CounterKey, CounterStore, Expect, KeyRecord, KeyStore, LeaseKey, LeaseNamespace, LeaseRecord,
+        LeaseStore, LeaseVersion, Limit, ListQuery, LoginColumns, OnceKey, OnceStore, OnceValue, Purge,
+        StoreErrorKind, TokenStore,
+    },
+    token::{IssueErrorKind, IssueOptions, RefreshRequest},
 };
 use serde_json::json;
 
@@ -88,13 +94,43 @@ async fn r060_a_full_file_refuses_and_keeps_what_it_has() {
     for login in &logins {
         assert!(tokens.verify(login.access().expose(), None).await.is_ok());
     }
-    // With room it works again.
+    // Nothing new of any kind, and yet whoever is there may refresh and leave.
+    let now = Clock::system().now();
+    let template = LoginColumns::from(logins[0].record());
+    let key = KeyRecord::new(template.id, Subject::local("ada"), "sk", template.access.clone(), now);
+    let once = OnceKey::new("test", &[]);
+    let counter = CounterKey::new("test", &[]);
+    let lease = LeaseKey::new(&LeaseNamespace::new("shop").unwrap(), "crm", "user");
+    let token = LeaseRecord::new(LeaseVersion::new(1), Timestamp::NEVER, vec![1]);
+    let refused = [
+        store.insert_key(key).await.unwrap_err(),
+        OnceStore::put(&store, &once, &OnceValue::mark(), Timestamp::NEVER, now).await.unwrap_err(),
+        store.hit(&counter, Limit::per_minute(1), now).wait().await.unwrap_err(),
+        LeaseStore::put(&store, &lease, &token, Duration::from_secs(60), Expect::Absent).await.unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), StoreErrorKind::Full);
+    }
+    for login in &logins[10..] {
+        let refresh = login.refresh().unwrap().expose();
+        tokens.refresh(RefreshRequest::new(refresh, Channel::Header)).await.unwrap();
+    }
     for login in &logins[..10] {
         tokens.revoke(&login.record().id()).await.unwrap();
     }
-    let before = portcullis::clock::Clock::system().now().plus(Duration::from_secs(60));
-    assert_eq!(store.purge(&Purge::new(None, before, 100)).await.unwrap().len(), 10);
+    // With room it works again. What has ended makes room by itself.
+    let before = now.plus(Duration::from_secs(60));
+    assert_eq!(store.purge(&Purge::new(None, before, 5)).await.unwrap().len(), 5);
     tokens.issue_for_header(Subject::local("ada"), options()).await.unwrap();
+    let mut room = 1;
+    while count(&store).await > logins.len() - 10 + room {
+        tokens.issue_for_header(Subject::local("ada"), options()).await.unwrap();
+        room += 1;
+        assert!(room < 100, "the five that have ended are gone");
+    }
+    for login in &logins[10..] {
+        assert!(store.find(&login.record().id()).wait().await.unwrap().is_some(), "the living stay");
+    }
     assert!(is_sound(&folder));
 }
 
@@ -116,11 +152,9 @@ async fn r060_a_step_without_room_takes_no_other_with_it() {
         let label = if number == 3 { huge.clone() } else { format!("label {number}") };
         store.set_label(id, Some(label.into()))
     });
-    let release = tokio::task::spawn_blocking(move || {
-        std::thread::sleep(Duration::from_millis(100));
-        other.execute_batch("rollback").unwrap();
-    });
-    let (steps, _released) = join(join_all(steps), release).await;
+    // Polled behind the steps: then all of them wait.
+    let release = async move { other.execute_batch("rollback").unwrap() };
+    let (steps, ()) = join(join_all(steps), release).await;
     for (number, (step, id)) in steps.into_iter().zip(&ids).enumerate() {
         let label = store.find(id).wait().await.unwrap().unwrap().record.label().map(str::to_owned);
         if number == 3 {

@@ -32,7 +32,7 @@ fn plain(record: &LoginRecord) -> String {
 }
 
 #[tokio::test]
-async fn r023_texts_of_any_length_and_content_come_back() {
+async fn r060_texts_of_any_length_and_content_come_back() {
     let folder = Folder::new();
     let (one, two) = (folder.open().await, folder.open().await);
     let tokens = service(&one);
@@ -55,7 +55,7 @@ async fn r023_texts_of_any_length_and_content_come_back() {
 }
 
 #[tokio::test]
-async fn r023_ids_differ_by_case() {
+async fn r060_ids_differ_by_case() {
     let folder = Folder::new();
     let store = folder.open().await;
     let template = LoginColumns::from(login(&service(&store), "ada").await.record());
@@ -184,7 +184,7 @@ async fn r060_thousands_of_logins_end_wipe_and_go() {
 }
 
 #[tokio::test]
-async fn r213_a_row_that_cannot_be_read_is_no_missing_row() {
+async fn r060_a_row_that_cannot_be_read_is_no_missing_row() {
     let folder = Folder::new();
     let store = folder.open().await;
     let id = login(&service(&store), "ada").await.record().id();
@@ -271,7 +271,7 @@ async fn a_key(store: &SqliteStore, number: usize, owner: &str) -> KeyRecord {
 }
 
 #[tokio::test]
-async fn r213_keys_are_kept_changed_listed_and_removed() {
+async fn r060_keys_are_kept_changed_listed_and_removed() {
     let folder = Folder::new();
     let (one, two) = (folder.open().await, folder.open().await);
     for number in 0..5 {
@@ -293,7 +293,7 @@ async fn r213_keys_are_kept_changed_listed_and_removed() {
     assert!(!note(later(59), later(90)).await, "noted later than that");
     assert_eq!(two.find_key(&id).wait().await.unwrap().unwrap().last_used, later(60));
     // A change names the version.
-    let mut update = KeyUpdate::of(&*one.find_key(&id).wait().await.unwrap().unwrap());
+    let mut update = KeyUpdate::of(&one.find_key(&id).wait().await.unwrap().unwrap());
     update.expires = later(100);
     update.label = None;
     assert!(one.update_key(&id, update.clone()).await.unwrap());
@@ -333,7 +333,7 @@ async fn r213_keys_are_kept_changed_listed_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r213_a_value_is_put_and_taken_once() {
+async fn r060_a_value_is_put_and_taken_once() {
     let folder = Folder::new();
     let (one, two) = (folder.open().await, folder.open().await);
     let key = |number: u8| OnceKey::new("test", &[&[number]]);
@@ -363,13 +363,14 @@ async fn r213_a_value_is_put_and_taken_once() {
     assert_eq!(one.take(&key(1), end).await.unwrap(), Some(OnceValue::mark()));
     // Of many, one.
     let puts = (0..50).map(|number: usize| {
-        let (store, value) = (if number % 2 == 0 { one.clone() } else { two.clone() }, first.clone());
+        let (store, value) =
+            (if number.is_multiple_of(2) { one.clone() } else { two.clone() }, first.clone());
         tokio::spawn(async move { store.put(&key(4), &value, later(10), NOW).await.unwrap() })
     });
     let puts = futures_util::future::join_all(puts).await;
     assert_eq!(puts.into_iter().filter(|put| *put.as_ref().unwrap()).count(), 1);
     let takes = (0..50).map(|number: usize| {
-        let store = if number % 2 == 0 { one.clone() } else { two.clone() };
+        let store = if number.is_multiple_of(2) { one.clone() } else { two.clone() };
         tokio::spawn(async move { store.take(&key(4), NOW).await.unwrap() })
     });
     let takes = futures_util::future::join_all(takes).await;

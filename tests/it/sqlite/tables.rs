@@ -19,7 +19,7 @@ fn names(folder: &Folder) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn r213_nothing_is_made_unless_it_is_asked_for() {
+async fn r060_nothing_is_made_unless_it_is_asked_for() {
     let folder = Folder::new();
     let store = folder.store();
     let id = portcullis::text::TokenId::parse("0123456789abcdefg").unwrap();
@@ -39,7 +39,7 @@ async fn r213_nothing_is_made_unless_it_is_asked_for() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn r213_the_files_are_their_owners_alone() {
+async fn r060_the_files_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = Folder::new();
@@ -53,7 +53,7 @@ async fn r213_the_files_are_their_owners_alone() {
 }
 
 #[tokio::test]
-async fn r213_tables_are_made_once_whoever_asks() {
+async fn r060_tables_are_made_once_whoever_asks() {
     let folder = Folder::new();
     let handles: Vec<SqliteStore> = (0..8).map(|_| folder.store()).collect();
     for made in join_all(handles.iter().map(SqliteStore::migrate)).await {
@@ -69,7 +69,7 @@ async fn r213_tables_are_made_once_whoever_asks() {
 }
 
 #[tokio::test]
-async fn r213_tables_of_another_version_are_left_alone() {
+async fn r060_tables_of_another_version_are_left_alone() {
     let folder = Folder::new();
     let store = folder.open().await;
     let id = login(&service(&store), "ada").await.record().id();
@@ -87,7 +87,7 @@ async fn r213_tables_of_another_version_are_left_alone() {
 }
 
 #[tokio::test]
-async fn r213_a_migration_that_fails_leaves_nothing() {
+async fn r060_a_migration_that_fails_leaves_nothing() {
     let folder = Folder::new();
     // The name of one of the last tables is taken.
     stranger(&folder.file()).execute_batch("create table portcullis_locks (id integer)").unwrap();
@@ -97,7 +97,7 @@ async fn r213_a_migration_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn r213_stores_of_two_prefixes_share_a_file_and_nothing_else() {
+async fn r060_stores_of_two_prefixes_share_a_file_and_nothing_else() {
     let folder = Folder::new();
     let store = |prefix: &str| SqliteStore::builder(folder.file()).prefix(prefix).build().unwrap();
     let (one, two) = (store("a"), store("portcullis_b2"));
@@ -113,7 +113,7 @@ async fn r213_stores_of_two_prefixes_share_a_file_and_nothing_else() {
 }
 
 #[test]
-fn r213_every_fault_of_the_settings_is_found() {
+fn r060_every_fault_of_the_settings_is_found() {
     let builder = SqliteStore::builder("").prefix("Sessions'--").busy_timeout(Duration::from_secs(1));
     let error = builder.step_timeout(Duration::ZERO).readers(0).max_size(1).build().unwrap_err();
     let fields: Vec<&str> = error.faults().iter().map(|fault| fault.field()).collect();
@@ -128,7 +128,7 @@ fn r213_every_fault_of_the_settings_is_found() {
 
 /// The engine would take both for something else.
 #[tokio::test]
-async fn r213_a_path_is_a_path() {
+async fn r060_a_path_is_a_path() {
     let folder = Folder::new();
     for name in [":memory:", "file:kept.db?mode=memory"] {
         let path = folder.file().with_file_name(name);
