@@ -28,6 +28,8 @@ declare -A server_pid=() server_folder=()
 
 need_servers() {
   local name
+  # The tests look at the processes of a server.
+  command -v ps >/dev/null || install_packages procps
   for name in "${SERVERS[@]}"; do
     "need_$name" || { echo "$name is missing and could not be installed" >&2; return 1; }
   done

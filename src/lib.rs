@@ -70,6 +70,8 @@ mod postgres;
 mod redis;
 #[cfg(feature = "reqwest")]
 mod reqwest;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 #[cfg(feature = "tonic")]
 mod tonic;
 
@@ -86,11 +88,13 @@ pub use self::metrics::Metrics;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresChanges, PostgresNotify, PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisLeases, RedisLeasesBuilder};
+pub use self::redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "reqwest-middleware")]
 pub use self::reqwest::TokenMiddleware;
 #[cfg(feature = "reqwest")]
 pub use self::reqwest::{ReqwestError, ReqwestFuture, ReqwestService, same_origin_redirects};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{SqliteStore, SqliteStoreBuilder};
 pub use file::FileLeases;
 pub use identity::Auth;
 pub use inbound::AuthLayer;

@@ -132,3 +132,6 @@ macro_rules! __portcullis_conformance_tests {
 }
 
 pub(super) use suite;
+
+#[cfg(test)]
+mod tests;

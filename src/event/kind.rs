@@ -101,12 +101,13 @@ pub enum EventKind {
     /// `unknown_key`: a record names a pepper key that the key ring does not know: roll keys out verify-only
     /// first.
     UnknownKey,
-    /// `confirmation_lost`: the first use of a new pair could not be written down; it is tried again at the next
-    /// use.
+    /// `confirmation_lost`: the first use of a new pair could not be written down, or too many writes were waiting; it is
+    /// tried again at the next use.
     ConfirmationLost,
     /// `touch_lost`: the last use of a session could not be written down.
     TouchLost,
-    /// `touch_dropped`: it was not even tried, because too many writes were waiting.
+    /// `touch_dropped`: it was not even tried, because too many writes were waiting, or because there is no Tokio runtime
+    /// for it.
     TouchDropped,
     /// `store_full`: the store has reached its bound and holds nothing that could be purged; logins are refused.
     StoreFull,

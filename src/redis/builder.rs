@@ -2,23 +2,37 @@
 
 use std::{fmt, time::Duration};
 
-use super::{leases::RedisLeases, link::Link};
+use super::{RedisStore, link::Link};
 use crate::{
     error::{ConfigError, Faults},
     secret::Secret,
 };
 
-/// Makes a [`RedisLeases`].
+/// Makes a [`RedisStore`].
 #[must_use]
-pub struct RedisLeasesBuilder {
+pub struct RedisStoreBuilder {
     url: Secret,
+    prefix: String,
     connect_timeout: Duration,
     response_timeout: Duration,
 }
 
-impl RedisLeasesBuilder {
+impl RedisStoreBuilder {
     pub(super) fn new(url: Secret) -> Self {
-        Self { url, connect_timeout: Duration::from_secs(1), response_timeout: Duration::from_millis(500) }
+        Self {
+            url,
+            prefix: "portcullis".to_owned(),
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_millis(500),
+        }
+    }
+
+    /// What the keys of this store begin with, in braces: stores with other prefixes on the same server know nothing of
+    /// each other. Default `portcullis`. Shared tokens have their own
+    /// [namespaces](crate::store::LeaseNamespace), whatever the prefix.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
     }
 
     /// How long a new connection may take, its greeting included. Default 1 s.
@@ -37,13 +51,19 @@ impl RedisLeasesBuilder {
     ///
     /// # Errors
     /// [`ConfigError`] with all faults.
-    pub fn build(self) -> Result<RedisLeases, ConfigError> {
+    pub fn build(self) -> Result<RedisStore, ConfigError> {
         let mut faults = Faults::default();
         for (field, timeout) in
             [("connect_timeout", self.connect_timeout), ("response_timeout", self.response_timeout)]
         {
             faults.check(!timeout.is_zero(), field, timeout, "must not be zero");
         }
+        faults.check(
+            is_prefix(&self.prefix),
+            "prefix",
+            &self.prefix,
+            "must be 1 to 64 of the characters a-z, A-Z, 0-9, `_`, `-` and `.`",
+        );
         let link = Link::new(&self.url, self.connect_timeout, self.response_timeout);
         if link.is_none() {
             let scheme = self.url.expose().split_once("://").map_or("none", |(scheme, _)| scheme);
@@ -55,14 +75,21 @@ impl RedisLeasesBuilder {
             );
         }
         faults.finish()?;
-        Ok(RedisLeases::new(link.expect("its absence is a fault")))
+        Ok(RedisStore::new(link.expect("its absence is a fault"), &self.prefix))
     }
 }
 
+/// Nothing of it means anything in a pattern or ends the hash tag.
+fn is_prefix(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
 /// The address may hold a password.
-impl fmt::Debug for RedisLeasesBuilder {
+impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisLeasesBuilder")
+        f.debug_struct("RedisStoreBuilder")
+            .field("prefix", &self.prefix)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_timeout", &self.response_timeout)
             .finish_non_exhaustive()

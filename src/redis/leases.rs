@@ -1,18 +1,17 @@
 //! Shared tokens on a server.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::pipe;
 
 use super::{
-    builder::RedisLeasesBuilder,
-    link::{Again, Link, Step},
-    scripts,
+    RedisStore,
+    link::{Again, Step},
+    scripts::leases as scripts,
 };
 use crate::{
     clock::Timestamp,
-    secret::Secret,
     store::{
         Expect, FoundLease, LeaseKey, LeaseLock, LeaseNamespace, LeaseRecord, LeaseStore, LeaseVersion,
         LeaseWrite, LockOwner, LockState, StoreError,
@@ -22,43 +21,14 @@ use crate::{
 /// A hundred years: no span is longer, so that no sum overflows.
 const MILLIS_MAX: u64 = 100 * 365 * 86_400_000;
 
-/// Keeps tokens on Redis 7 or Valkey. Clones share the connection.
-///
-/// A token is a hash under its [`LeaseKey`], a lock one under that key and `:lock`. The connection is made with the
-/// first operation and again after it broke; while there is none, operations fail within the two time-outs.
-/// Operations need a tokio runtime with its timer and I/O enabled.
-///
-/// A server that loses writes when it fails over may give one lock twice, or lose a refresh token: where those are
-/// shared, let it write through (`appendfsync always`, `min-replicas-to-write`). `maxmemory-policy` must not evict.
-///
-/// What it keeps is sealed by whoever hands it over (`SharedLeases::sealed`).
-#[derive(Clone)]
-pub struct RedisLeases(Arc<Link>);
-
-impl RedisLeases {
-    /// Starts a store on the server with this address, such as `redis://user:password@host:6379/0`.
-    pub fn builder(url: impl Into<Secret>) -> RedisLeasesBuilder {
-        RedisLeasesBuilder::new(url.into())
-    }
-
-    pub(super) fn new(link: Link) -> Self {
-        Self(Arc::new(link))
-    }
-}
-
-impl fmt::Debug for RedisLeases {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisLeases").finish_non_exhaustive()
-    }
-}
-
+/// A token is a hash under its [`LeaseKey`], a lock one under that key and `:lock`.
 #[async_trait]
-impl LeaseStore for RedisLeases {
+impl LeaseStore for RedisStore {
     async fn get(&self, key: &LeaseKey) -> Result<Option<FoundLease>, StoreError> {
         type Fields = (Option<u64>, Option<i64>, Option<Vec<u8>>);
         let mut both = pipe();
         both.atomic().hmget(key.as_str(), &["version", "expires", "value"]).pttl(key.as_str());
-        let (fields, left): (Fields, i64) = self.0.ask(Step::Commands(&both), Again::Harmless).await?;
+        let (fields, left): (Fields, i64) = self.link().ask(Step::Commands(&both), Again::Harmless).await?;
         // Nothing there, or something that will not end and is none of ours.
         let left = u64::try_from(left).ok().filter(|left| *left > 0);
         let ((Some(version), Some(expires_at), Some(value)), Some(left)) = (fields, left) else {
@@ -71,7 +41,7 @@ impl LeaseStore for RedisLeases {
     async fn exists(&self, key: &LeaseKey) -> Result<bool, StoreError> {
         let mut exists = pipe();
         exists.exists(key.as_str());
-        let (there,): (bool,) = self.0.ask(Step::Commands(&exists), Again::Harmless).await?;
+        let (there,): (bool,) = self.link().ask(Step::Commands(&exists), Again::Harmless).await?;
         Ok(there)
     }
 
@@ -89,14 +59,14 @@ impl LeaseStore for RedisLeases {
             .arg(record.expires_at().as_millis())
             .arg(record.value())
             .arg(millis(ttl));
-        let done: bool = self.0.ask(Step::Script(&script), Again::Never).await?;
+        let done: bool = self.link().ask(Step::Script(&script), Again::Never).await?;
         Ok(if done { LeaseWrite::Done } else { LeaseWrite::Changed })
     }
 
     async fn delete(&self, key: &LeaseKey, expect: Expect) -> Result<LeaseWrite, StoreError> {
         let mut script = scripts::DELETE.key(key.as_str());
         script.arg(expected(expect));
-        let done: bool = self.0.ask(Step::Script(&script), Again::Never).await?;
+        let done: bool = self.link().ask(Step::Script(&script), Again::Never).await?;
         Ok(if done { LeaseWrite::Done } else { LeaseWrite::Changed })
     }
 
@@ -108,14 +78,14 @@ impl LeaseStore for RedisLeases {
             let mut scan = pipe();
             scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(500);
             let ((next, found),): ((u64, Vec<String>),) =
-                self.0.ask(Step::Commands(&scan), Again::Harmless).await?;
+                self.link().ask(Step::Commands(&scan), Again::Harmless).await?;
             // A lock has one name more.
             let mut unlink = pipe();
             found.iter().filter(|key| key.matches(':').count() == 2).for_each(|key| {
                 unlink.unlink(key).ignore();
             });
             if !unlink.is_empty() {
-                let (): () = self.0.ask(Step::Commands(&unlink), Again::Harmless).await?;
+                let (): () = self.link().ask(Step::Commands(&unlink), Again::Harmless).await?;
             }
             if next == 0 {
                 return Ok(());
@@ -132,7 +102,7 @@ impl LeaseStore for RedisLeases {
     ) -> Result<Option<LeaseLock>, StoreError> {
         let mut script = scripts::LOCK.key(lock_of(key));
         script.arg(owner.as_bytes()).arg(millis(ttl));
-        let fence: Option<u64> = self.0.ask(Step::Script(&script), Again::Harmless).await?;
+        let fence: Option<u64> = self.link().ask(Step::Script(&script), Again::Harmless).await?;
         Ok(fence.map(|fence| LeaseLock::new(*owner, fence)))
     }
 
@@ -145,7 +115,7 @@ impl LeaseStore for RedisLeases {
     }
 }
 
-impl RedisLeases {
+impl RedisStore {
     async fn renew_or_release(
         &self,
         key: &LeaseKey,
@@ -155,7 +125,7 @@ impl RedisLeases {
     ) -> Result<LockState, StoreError> {
         let mut script = scripts::RENEW.key(lock_of(key));
         script.arg(lock.owner().as_bytes()).arg(lock.fence()).arg(millis);
-        let held: bool = self.0.ask(Step::Script(&script), again).await?;
+        let held: bool = self.link().ask(Step::Script(&script), again).await?;
         Ok(if held { LockState::Held } else { LockState::Lost })
     }
 }

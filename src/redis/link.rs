@@ -5,7 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
-    ScriptInvocation, aio::MultiplexedConnection,
+    ScriptInvocation, ServerErrorKind,
+    aio::{MultiplexedConnection, PubSub},
 };
 use tokio::{runtime::Handle, sync::OnceCell, time};
 
@@ -13,6 +14,9 @@ use crate::{
     secret::Secret,
     store::{StoreError, StoreErrorKind},
 };
+
+/// How often a script that was loaded may be gone before it is used.
+const EMPTIED_MAX: usize = 8;
 
 /// A connection to one server that is made when it is needed, and again when it broke.
 ///
@@ -22,6 +26,7 @@ pub(super) struct Link {
     client: Client,
     config: AsyncConnectionConfig,
     connect: Duration,
+    response: Duration,
     /// The cell is replaced with the connection: who asks while one is made waits for the same.
     current: ArcSwap<OnceCell<MultiplexedConnection>>,
 }
@@ -66,7 +71,7 @@ impl Link {
             .set_connection_timeout(Some(connect))
             .set_response_timeout(Some(response));
         let client = Client::open(url.expose()).ok()?;
-        Some(Self { client, config, connect, current: ArcSwap::from_pointee(OnceCell::new()) })
+        Some(Self { client, config, connect, response, current: ArcSwap::from_pointee(OnceCell::new()) })
     }
 
     /// Takes a step on the connection. One that broke while nobody used it, as with a server that was started
@@ -74,19 +79,23 @@ impl Link {
     pub(super) async fn ask<T: FromRedisValue>(&self, step: Step<'_>, again: Again) -> Result<T, StoreError> {
         // The client panics where there is none.
         Handle::try_current().map_err(StoreError::unavailable)?;
+        let mut emptied = 0;
         loop {
             let cell = self.current.load_full();
             let used_before = cell.initialized();
-            let connect = || self.client.get_multiplexed_async_connection_with_config(&self.config);
-            // Who waits for another's attempt, which fails, makes one of its own; together they take no longer.
-            let connection = time::timeout(self.connect, cell.get_or_try_init(connect))
-                .await
-                .map_err(|_elapsed| StoreError::unavailable(Failure::Timeout))?
-                .map_err(|error| unavailable(&error))?;
+            let connection = match cell.get() {
+                Some(connection) => connection,
+                None => self.connection(&cell).await?,
+            };
             let error = match step.take(connection.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            // Somebody has emptied the server's scripts between their loading and their use: nothing was done.
+            if is_unknown_script(&error) && emptied < EMPTIED_MAX {
+                emptied += 1;
+                continue;
+            }
             if is_lost(&error) {
                 self.current.compare_and_swap(&cell, Arc::new(OnceCell::new()));
                 if used_before && again == Again::Harmless && !error.is_timeout() {
@@ -96,23 +105,60 @@ impl Link {
             return Err(unavailable(&error));
         }
     }
+
+    /// A connection that hears what is said on this channel, once this has returned.
+    pub(super) async fn subscribe(&self, channel: &str) -> Result<PubSub, StoreError> {
+        let subscribed = async {
+            let mut connection = self.client.get_async_pubsub().await?;
+            connection.subscribe(channel).await?;
+            Ok(connection)
+        };
+        let in_time = time::timeout(self.connect + self.response, subscribed).await;
+        in_time
+            .map_err(|_elapsed| StoreError::unavailable(Failure::Timeout))?
+            .map_err(|error| unavailable(&error))
+    }
+
+    /// Whether there is somebody at the other end.
+    pub(super) async fn answers(&self, connection: &mut PubSub) -> bool {
+        let answer = time::timeout(self.response, connection.ping::<redis::Value>()).await;
+        answer.is_ok_and(|answer| answer.is_ok())
+    }
+
+    async fn connection<'a>(
+        &self,
+        cell: &'a OnceCell<MultiplexedConnection>,
+    ) -> Result<&'a MultiplexedConnection, StoreError> {
+        let connect = || self.client.get_multiplexed_async_connection_with_config(&self.config);
+        // Who waits for another's attempt, which fails, makes one of its own; together they take no longer.
+        time::timeout(self.connect, cell.get_or_try_init(connect))
+            .await
+            .map_err(|_elapsed| StoreError::unavailable(Failure::Timeout))?
+            .map_err(|error| unavailable(&error))
+    }
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
 /// Nothing more is to be expected of the connection. A late answer would be dropped, and one that never comes may
-/// mean a connection of which the other side knows nothing.
+/// mean a connection of which the other side knows nothing. A primary that has become a replica is none any more: the
+/// address may lead to the new one.
 fn is_lost(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_unrecoverable_error()
+    let demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+    demoted || error.is_io_error() || error.is_unrecoverable_error()
 }
 
 fn unavailable(error: &RedisError) -> StoreError {
     let failure = match error.kind() {
         _ if error.is_timeout() => Failure::Timeout,
-        _ if is_lost(error) => Failure::Connection,
-        ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
+        ErrorKind::Server(_) | ErrorKind::Extension if error.code().is_some() => match error.code() {
             // `maxmemory` is reached and nothing may be evicted.
             Some("OOM") => return StoreError::new(StoreErrorKind::Full),
             code => Failure::Refused(code.filter(|code| is_code(code)).unwrap_or("ERR").to_owned()),
         },
+        _ if is_lost(error) => Failure::Connection,
         _ => Failure::Answer,
     };
     StoreError::unavailable(failure)

@@ -11,6 +11,14 @@
 //! 5. A counter is one number, and counting is one step: the store judges and writes at once ([`Limit::step`]).
 //! 6. A shared token is replaced by whoever names the version that is there, and renewed by whoever holds its lock.
 //! 7. A store that cannot answer says so; it never answers "no such record" instead.
+//!
+//! For those who write one: [what a store has to do](contract).
+
+#[doc = include_str!("contract.md")]
+pub mod contract {
+    #[allow(unused_imports)] // for the links of the page
+    use super::*;
+}
 
 mod cached;
 mod change;

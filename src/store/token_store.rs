@@ -42,8 +42,8 @@ impl Found {
 
 /// Keeps logins. The rules are in the module docs.
 ///
-/// Outside this crate a store can so far only wrap one of ours: a record cannot be taken apart or put together
-/// yet.
+/// A store takes a record apart as [`LoginColumns`](super::LoginColumns), and puts it together from them. Whether it keeps
+/// this contract its tests find out with `portcullis::conformance` (feature `test-util`).
 ///
 /// No method but [`recall`](Self::recall) has a default: each decides something that an attacker would like to have
 /// decided otherwise. That one's is the strictest answer there is.

@@ -40,20 +40,25 @@ impl Parts {
     /// Notes that a new pair is in use since `now`. A confirmation that is lost is written at the next use: no reason
     /// to refuse or delay this one.
     pub(super) fn confirm(self: &Arc<Self>, record: &Arc<LoginRecord>, now: Timestamp) {
-        let Ok(slot) = self.background.reserve(Job::Confirm(record.id)) else {
-            return;
+        let slot = match self.background.reserve(Job::Confirm(record.id)) {
+            Ok(slot) => slot,
+            Err(NoSlot::UnderWay) => return,
+            Err(NoSlot::Full) => return self.emit(EventKind::ConfirmationLost, record),
         };
         match self.store.confirm(&record.id, record.generation, now) {
             MaybeReady::Now(confirmed) => self.note_confirmation(record, confirmed),
             MaybeReady::Later(confirming) => {
                 // Weak: what is under way shall not keep the service alive.
-                let (parts, record) = (Arc::downgrade(self), Arc::clone(record));
-                slot.run(Box::pin(async move {
-                    let confirmed = confirming.await;
+                let (parts, confirmed) = (Arc::downgrade(self), Arc::clone(record));
+                let started = slot.run(Box::pin(async move {
+                    let written = confirming.await;
                     if let Some(parts) = parts.upgrade() {
-                        parts.note_confirmation(&record, confirmed);
+                        parts.note_confirmation(&confirmed, written);
                     }
                 }));
+                if !started {
+                    self.emit(EventKind::ConfirmationLost, record);
+                }
             }
         }
     }
@@ -102,6 +107,9 @@ impl Parts {
                         parts.note_touch(&record, renewed, &written);
                     }
                 }));
+                if !started {
+                    self.emit(EventKind::TouchDropped, &touched.record);
+                }
                 MaybeReady::Now(started.then_some(touched))
             }
         }

@@ -11,14 +11,14 @@ use portcullis::{
     maybe_ready::MaybeReady,
     outbound::Never,
     provider::{AllOf, Ask, FirstOf, Lease, TokenError, TokenProvider},
-    store::MemoryCounters,
+    store::{CachedStore, MemoryCounters},
     throttle::{Throttle, ThrottlePolicy},
 };
 use tower::{Layer, Service, service_fn};
 
 use crate::{
     idp::Leased,
-    support::{Body, bearer, fixture, request},
+    support::{Body, Mode, bearer, fixture, request},
 };
 
 /// Allocations of one call, building the request not counted.
@@ -59,6 +59,25 @@ async fn an_inbound_hit_allocates_for_its_extension_only() {
     let tokens =
         portcullis::TokenService::new(fixture.store.memory.clone(), portcullis::TokenPolicy::default());
     let layer = portcullis::AuthLayer::new(tokens.clock(fixture.time.clock())).clock(fixture.time.clock());
+    let mut guarded = layer.build().unwrap().layer(inner());
+    assert_eq!(allocations(&mut guarded, make) - bare, 3);
+}
+
+/// Nor does one by a copy, whatever the store behind it costs.
+#[tokio::test]
+async fn r203_an_inbound_hit_by_a_copy_allocates_no_more() {
+    let fixture = fixture();
+    let issued = fixture.login("ada").await;
+    let (name, value) = bearer(issued.access().expose());
+    let make = || request(&[(&name, &value)]);
+
+    let bare = allocations(&mut inner(), make);
+    fixture.store.set(Mode::Later);
+    let cached = CachedStore::builder(fixture.store.clone()).clock(fixture.time.clock()).build().unwrap();
+    let tokens = portcullis::TokenService::new(cached, portcullis::TokenPolicy::default());
+    let tokens = tokens.clock(fixture.time.clock());
+    tokens.verify(issued.access().expose(), None).await.unwrap();
+    let layer = portcullis::AuthLayer::new(tokens).clock(fixture.time.clock());
     let mut guarded = layer.build().unwrap().layer(inner());
     assert_eq!(allocations(&mut guarded, make) - bare, 3);
 }

@@ -52,7 +52,7 @@ const LEVELS: [&[&str]; 6] = [
     ],
     &["flow"],
     &["inbound", "outbound"],
-    &["axum", "conformance", "file", "metrics", "postgres", "redis", "reqwest", "tonic"],
+    &["axum", "conformance", "file", "metrics", "postgres", "redis", "reqwest", "sqlite", "tonic"],
 ];
 
 /// What may be used beside the rule: words use words.

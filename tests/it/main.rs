@@ -5,6 +5,7 @@
 mod allocations;
 mod arrows;
 mod blame;
+mod cached;
 mod cascade;
 mod circuit;
 mod client_stack;
@@ -57,6 +58,8 @@ mod sequences;
 mod servers;
 mod sessions;
 mod sockets;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stock;
 mod stopping;
 mod stores;

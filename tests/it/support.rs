@@ -106,6 +106,8 @@ pub(crate) enum Mode {
     NoEpoch,
     /// Reads as ever; every write fails, after a turn.
     ReadOnly,
+    /// Reads panic, after a turn.
+    Broken,
 }
 
 /// A memory store that counts and can be slow or down.
@@ -124,6 +126,8 @@ struct Probe {
     touches: AtomicUsize,
     /// What touches of a slow store wait for.
     gate: Mutex<Option<Arc<Semaphore>>>,
+    /// What answers of a slow store wait for, once it has read.
+    answers: Mutex<Option<Arc<Semaphore>>>,
     /// Lets a whole crowd read before the first of them goes on; and how many reads still pass it.
     crowd: Mutex<Option<(Arc<Barrier>, usize)>>,
 }
@@ -158,7 +162,8 @@ impl ProbeStore {
             4 => Mode::AlwaysLate,
             5 => Mode::NextEpoch,
             6 => Mode::NoEpoch,
-            _ => Mode::ReadOnly,
+            7 => Mode::ReadOnly,
+            _ => Mode::Broken,
         }
     }
 
@@ -174,6 +179,13 @@ impl ProbeStore {
     pub(crate) fn hold_touches(&self) -> Arc<Semaphore> {
         let gate = Arc::new(Semaphore::new(0));
         *self.probe.gate.lock().unwrap() = Some(Arc::clone(&gate));
+        gate
+    }
+
+    /// From now on a slow store that has read a login waits with its answer until permits are added.
+    pub(crate) fn hold_answers(&self) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        *self.probe.answers.lock().unwrap() = Some(Arc::clone(&gate));
         gate
     }
 
@@ -224,13 +236,24 @@ impl TokenStore for ProbeStore {
                 }))
             }),
             Mode::Down => MaybeReady::Now(Err(down())),
-            Mode::Later => MaybeReady::later(async move {
-                tokio::task::yield_now().await;
-                memory.find(&id).wait().await
-            }),
+            Mode::Later => {
+                let gate = self.probe.answers.lock().unwrap().clone();
+                MaybeReady::later(async move {
+                    tokio::task::yield_now().await;
+                    let found = memory.find(&id).wait().await;
+                    if let Some(gate) = gate {
+                        let _open = gate.acquire().await.expect("the gate is never closed");
+                    }
+                    found
+                })
+            }
             Mode::DownLater => MaybeReady::later(async {
                 tokio::task::yield_now().await;
                 Err(down())
+            }),
+            Mode::Broken => MaybeReady::later(async {
+                tokio::task::yield_now().await;
+                panic!("planted");
             }),
         }
     }
@@ -260,6 +283,7 @@ impl TokenStore for ProbeStore {
                 self.probe.writes.fetch_add(1, Ordering::SeqCst);
                 self.memory.confirm(&id, generation, now)
             }
+            Mode::Down => MaybeReady::Now(Err(down())),
             _ => MaybeReady::later(async move {
                 this.write().await?;
                 this.memory.confirm(&id, generation, now).wait().await
@@ -283,6 +307,7 @@ impl TokenStore for ProbeStore {
                 touched
             }
             Mode::AlwaysLate => MaybeReady::Now(Ok(false)),
+            Mode::Down => MaybeReady::Now(Err(down())),
             _ => MaybeReady::later(async move {
                 this.write().await?;
                 let gate = this.probe.gate.lock().unwrap().clone();

@@ -1,10 +1,16 @@
 //! The contract of [`TokenStore`].
 
 mod bench;
+mod cancels;
+mod columns;
 mod drafts;
 mod ends;
+mod golden;
+mod lists;
 mod logins;
 mod races;
+mod secrets;
+mod services;
 mod writes;
 
 use self::bench::Bench;
@@ -64,6 +70,38 @@ macro_rules! __portcullis_token_store_suite {
                 r060_what_meets_a_revocation_ends_revoked
                 r060_no_login_slips_through_the_end_of_its_subject
                 r060_no_rekey_slips_through_the_end_of_everyone
+            }
+            columns {
+                r060_every_column_comes_back_as_it_was
+                r060_any_text_is_kept_and_found
+                r060_ids_that_differ_in_case_are_two
+                r060_context_and_data_of_any_size_fit
+                r060_digests_of_every_kind_are_kept
+                r060_each_write_writes_its_columns_and_no_others
+                r060_never_stays_never
+            }
+            lists {
+                r209_a_list_of_devices_has_each_once_while_others_come_and_go
+                r060_purging_one_subject_in_batches_leaves_the_others
+            }
+            services {
+                r036_fifty_refreshes_at_once_give_one_pair
+                r036_of_fifty_strict_refreshes_at_once_one_passes
+                sec_d10_a_hundred_logins_at_once_do_not_pass_a_limit
+                r046_a_refresh_that_meets_a_revocation_ends_revoked
+                r060_tokens_end_to_the_millisecond
+                r048_a_change_of_credentials_keeps_the_current_login_alone
+            }
+            cancels {
+                r060_a_dropped_write_is_whole_or_not_made
+                r060_a_dropped_login_is_whole_or_not_made
+                r060_a_dropped_end_of_a_subject_is_whole_or_not_made
+            }
+            golden {
+                r213_logins_of_earlier_versions_work
+            }
+            secrets {
+                sec_d02_no_secret_is_in_a_copy_of_the_engine
             }
         }
     };

@@ -1,6 +1,6 @@
 //! Reading through: who asks the store, who waits for another's answer, and what is kept of it.
 
-use std::sync::Arc;
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::{Clock, Monotonic},
     maybe_ready::{BoxFuture, MaybeReady},
-    store::{Found, TokenStore},
+    store::{Found, StoreError, TokenStore},
     text::TokenId,
 };
 
@@ -80,7 +80,6 @@ impl Cache {
         let number = match self.copies.enter(id, now, |number, current| self.after(current, id, number)) {
             Turn::Ask(number) => number,
             Turn::Wait(flight) => return MaybeReady::later(flight),
-            Turn::Alone => return self.store.find(id),
         };
         let place = Place { cache: Arc::clone(self), id: *id, number };
         match self.store.find(id) {
@@ -90,7 +89,7 @@ impl Cache {
             }
             MaybeReady::Later(reading) => {
                 let reading: BoxFuture<Answer> = Box::pin(async move {
-                    let answer = reading.await;
+                    let answer = caught(reading).await;
                     place.end(&answer);
                     answer
                 });
@@ -108,12 +107,18 @@ impl Cache {
             let _ended = current.await;
             let (cache, id) = (Arc::clone(&place.cache), place.id);
             cache.copies.begin(&id, number, cache.clock.monotonic());
-            let answer = cache.store.find(&id).wait().await;
+            let answer = caught(async { cache.store.find(&id).wait().await }).await;
             place.end(&answer);
             answer
         });
         reading.shared()
     }
+}
+
+/// Of a read that panics nobody else would ever hear.
+async fn caught(reading: impl Future<Output = Answer>) -> Answer {
+    let answer = AssertUnwindSafe(reading).catch_unwind().await;
+    answer.unwrap_or_else(|_| Err(StoreError::unavailable("the store has panicked")))
 }
 
 // ===== impl Place =====

@@ -132,6 +132,7 @@ impl fmt::Debug for CachedStore {
             .field("age", &copies.age())
             .field("capacity", &copies.capacity())
             .field("copies", &copies.len())
+            .field("reading", &copies.reading())
             .finish_non_exhaustive()
     }
 }
@@ -144,6 +145,3 @@ impl Drop for Handle {
         followers.iter().for_each(AbortHandle::abort);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -107,8 +107,8 @@ impl TokenStore for CachedStore {
         self.inner().rotate(id, rotation).await
     }
 
+    /// How often a pair was given again is no matter of verification.
     async fn grace_hit(&self, id: &TokenId, generation: u32, cap: u32) -> Result<bool, StoreError> {
-        let _forget = self.forget_login(id);
         self.inner().grace_hit(id, generation, cap).await
     }
 

@@ -53,8 +53,6 @@ pub(super) enum Turn {
     Ask(u64),
     /// Wait for this one.
     Wait(Flight),
-    /// Ask the store, and keep it to yourself.
-    Alone,
 }
 
 impl Reads {
@@ -79,13 +77,11 @@ impl Reads {
         if let Some(flight) = of_login.next.as_ref().and_then(|next| next.flight.upgrade()) {
             return Turn::Wait(flight);
         }
-        if let Some(Current { flight: None, .. }) = of_login.current {
-            return Turn::Alone;
-        }
         self.started += 1;
         let number = self.started;
         let current = of_login.current.as_ref().and_then(|current| current.flight.as_ref()?.upgrade());
         let Some(current) = current else {
+            // Whoever is calling the store in this moment cannot be waited for. His read counts no more, and is not kept.
             of_login.current = Some(Current { number, began: now, stale: false, flight: None });
             return Turn::Ask(number);
         };
@@ -135,8 +131,8 @@ impl Reads {
         });
     }
 
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+    /// Of how many logins.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
     }
 }

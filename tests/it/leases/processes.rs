@@ -220,7 +220,7 @@ impl Site {
             #[cfg(feature = "redis")]
             ("redis", url) => {
                 // Two cores that start many processes at once are slow to answer.
-                let store = portcullis::RedisLeases::builder(url).response_timeout(Duration::from_secs(5));
+                let store = portcullis::RedisStore::builder(url).response_timeout(Duration::from_secs(5));
                 SharedLeases::sealed("shop", store.build().unwrap(), ring)
             }
             (other, _) => panic!("{other}"),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use portcullis::{
-    RedisLeases,
+    RedisStore,
     clock::Clock,
     conformance::{LeaseFixture, lease_store_tests},
     keyring::{Key, KeyRing},
@@ -37,7 +37,7 @@ fn key() -> LeaseKey {
     LeaseKey::new(&LeaseNamespace::new("shop").unwrap(), "crm", "user")
 }
 
-async fn put(store: &RedisLeases, number: u64) -> Result<(), StoreError> {
+async fn put(store: &RedisStore, number: u64) -> Result<(), StoreError> {
     let put = store.put(&key(), &record(number), secs(600), Expect::Anything).await?;
     assert_eq!(put, LeaseWrite::Done);
     Ok(())
@@ -66,7 +66,7 @@ fn check_error(error: &StoreError, cause: &str, server: &RedisServer) {
 }
 
 /// Polls until it works again.
-async fn recovers(store: &RedisLeases) {
+async fn recovers(store: &RedisStore) {
     let clock = Clock::system();
     let started = Watch::on(&clock);
     while let Err(error) = store.get(&key()).await {
@@ -161,8 +161,8 @@ impl Proxy {
         Self { port, mode }
     }
 
-    fn leases(&self) -> RedisLeases {
-        RedisLeases::builder(format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)).build().unwrap()
+    fn leases(&self) -> RedisStore {
+        RedisStore::builder(format!("redis://:{PASSWORD}@127.0.0.1:{}", self.port)).build().unwrap()
     }
 }
 
@@ -228,7 +228,7 @@ async fn r102_a_connection_on_which_nothing_is_answered_is_replaced() {
 async fn r102_what_the_server_refuses_is_named_by_its_code_alone() {
     let server = RedisServer::start();
     let wrong =
-        RedisLeases::builder(format!("redis://:planted-wrong@127.0.0.1:{}", server.port())).build().unwrap();
+        RedisStore::builder(format!("redis://:planted-wrong@127.0.0.1:{}", server.port())).build().unwrap();
     let error = wrong.get(&key()).await.unwrap_err();
     check_error(&error, "", &server);
     assert!(!shown(&error).contains("planted"), "{}", shown(&error));
@@ -259,14 +259,14 @@ fn r102_an_address_that_is_none_is_a_fault_and_is_not_shown() {
     for url in
         ["", "planted", "http://planted@localhost", "redis://:planted@host:port", "rediss://:planted@host"]
     {
-        let builder = RedisLeases::builder(url).response_timeout(Duration::ZERO);
+        let builder = RedisStore::builder(url).response_timeout(Duration::ZERO);
         assert!(!format!("{builder:?}").contains("planted"));
         let error = builder.build().unwrap_err();
         let faults: Vec<_> = error.faults().iter().map(|fault| fault.field()).collect();
         assert_eq!(faults, ["response_timeout", "url"], "{url}");
         assert!(!format!("{error} {error:?}").contains("planted"), "{error}");
     }
-    let store = RedisLeases::builder("redis://user:planted@localhost:1/2").build().unwrap();
+    let store = RedisStore::builder("redis://user:planted@localhost:1/2").build().unwrap();
     assert!(!format!("{store:?}").contains("planted"), "and nothing was sent");
 }
 

@@ -183,7 +183,13 @@ pub(super) fn processes() -> Vec<Seen> {
 
 /// None where there is none, or one that has ended.
 pub(super) fn state_of(id: u32) -> Option<State> {
-    processes().iter().find(|seen| seen.id == id && seen.state != State::Ended).map(|seen| seen.state)
+    states_of(&[id]).first().copied()
+}
+
+/// Those of them that have not ended.
+pub(super) fn states_of(ids: &[u32]) -> Vec<State> {
+    let live = processes().into_iter().filter(|seen| seen.state != State::Ended);
+    live.filter(|seen| ids.contains(&seen.id)).map(|seen| seen.state).collect()
 }
 
 // ===== programs =====

@@ -112,9 +112,7 @@ impl PostgresServer {
         Signal::Kill.send(&children);
         self.process.kill();
         // As long as one of them lives, the next server finds the shared memory in use.
-        child::wait_until("end of the server's children", || {
-            children.iter().all(|id| child::state_of(*id).is_none())
-        });
+        child::wait_until("end of the server's children", || child::states_of(&children).is_empty());
     }
 
     /// Starts it again on the same port, with its data.
@@ -129,7 +127,7 @@ impl PostgresServer {
         let children = self.hold();
         Signal::Stop.send(&children);
         child::wait_until("standstill", || {
-            children.iter().all(|id| child::state_of(*id).is_none_or(|state| state == State::Stopped))
+            child::states_of(&children).iter().all(|state| *state == State::Stopped)
         });
     }
 

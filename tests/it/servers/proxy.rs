@@ -37,6 +37,20 @@ struct Mode {
 /// The connection is to end, with what is still on its way.
 struct Ended;
 
+// ===== impl Ended =====
+
+impl From<std::io::Error> for Ended {
+    fn from(_: std::io::Error) -> Self {
+        Self
+    }
+}
+
+impl From<watch::error::RecvError> for Ended {
+    fn from(_: watch::error::RecvError) -> Self {
+        Self
+    }
+}
+
 // ===== impl Proxy =====
 
 impl Proxy {
@@ -150,7 +164,7 @@ async fn requests(
     while let Some(len) = read(from, &mut bytes, shared).await? {
         write(to, &bytes[..len]).await?;
     }
-    to.shutdown().await.map_err(|_| Ended)
+    Ok(to.shutdown().await?)
 }
 
 async fn replies(
@@ -170,7 +184,7 @@ async fn replies(
             return Err(Ended);
         }
     }
-    to.shutdown().await.map_err(|_| Ended)
+    Ok(to.shutdown().await?)
 }
 
 /// The next bytes, once they may pass; none at the end.
@@ -181,13 +195,13 @@ async fn read(
 ) -> Result<Option<usize>, Ended> {
     let read = from.read(bytes).await;
     let mut mode = shared.mode.subscribe();
-    mode.wait_for(|mode| !mode.stalls).await.map_err(|_| Ended)?;
-    let len = read.map_err(|_| Ended)?;
+    mode.wait_for(|mode| !mode.stalls).await?;
+    let len = read?;
     Ok((len > 0).then_some(len))
 }
 
 async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Ended> {
-    to.write_all(bytes).await.map_err(|_| Ended)
+    Ok(to.write_all(bytes).await?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use portcullis::RedisLeases;
+use portcullis::RedisStore;
 
 use super::{
     PASSWORD,
@@ -112,8 +112,8 @@ impl SharedServer {
         &self.url
     }
 
-    pub(crate) fn leases(&self) -> RedisLeases {
-        RedisLeases::builder(self.url.as_str()).response_timeout(Duration::from_secs(5)).build().unwrap()
+    pub(crate) fn leases(&self) -> RedisStore {
+        RedisStore::builder(self.url.as_str()).response_timeout(Duration::from_secs(5)).build().unwrap()
     }
 }
 
@@ -136,11 +136,11 @@ impl RedisServer {
     }
 
     pub(crate) fn url(&self) -> String {
-        self.url_at(self.port)
+        Self::url_at(self.port)
     }
 
-    /// Its address by way of another port, such as that of a proxy.
-    pub(crate) fn url_at(&self, port: u16) -> String {
+    /// The address of any server that is started here, by way of another port, such as that of a proxy.
+    pub(crate) fn url_at(port: u16) -> String {
         format!("redis://:{PASSWORD}@127.0.0.1:{port}")
     }
 
@@ -148,8 +148,8 @@ impl RedisServer {
         self.port
     }
 
-    pub(crate) fn leases(&self) -> RedisLeases {
-        RedisLeases::builder(self.url()).build().unwrap()
+    pub(crate) fn leases(&self) -> RedisStore {
+        RedisStore::builder(self.url()).build().unwrap()
     }
 
     /// Ends it as a crash does.
@@ -223,7 +223,8 @@ impl RedisServer {
             if self.process.has_ended() {
                 return false;
             }
-            if self.answers_within(Duration::from_secs(5)) {
+            // It lets in while it is still reading what it has kept.
+            if self.answers_within(Duration::from_secs(5)) && !self.command("PING").starts_with("-LOADING") {
                 return true;
             }
             thread::sleep(Duration::from_millis(20));

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use portcullis::{
     TokenPolicy, TokenService,
-    credential::Credential,
-    token::TouchMode,
+    credential::{Channel, Credential},
+    identity::Subject,
+    token::{IssueOptions, RefreshRequest, TouchMode},
     verify::{Attempt, Verify},
 };
 use tokio::{runtime::Handle, task::yield_now};
@@ -111,6 +113,48 @@ async fn sec_d11_above_1024_writes_under_way_a_touch_is_dropped_and_due_again() 
     }
     fixture.tokens.flush().await;
     assert_eq!(fixture.store.touches(), 1_030);
+}
+
+#[tokio::test]
+async fn sec_d11_above_1024_writes_under_way_a_first_use_is_lost_told_and_noted_at_the_next_use() {
+    let fixture = sliding();
+    fixture.store.set(Mode::Later);
+    let mut logins = Vec::new();
+    for _ in 0..1_024 {
+        logins.push(fixture.login("ada").await);
+    }
+    let tokens = TokenService::new(fixture.store.clone(), TokenPolicy::default());
+    let tokens = tokens.clock(fixture.time.clock()).reporter(fixture.events.reporter());
+    let first = tokens.issue_for_header(Subject::local("bob"), IssueOptions::default()).await.unwrap();
+    fixture.time.advance(5 * MINUTE);
+    let text = refresh_text(&first);
+    let second = fixture.tokens.refresh(RefreshRequest::new(&text, Channel::Header)).await.unwrap();
+    fixture.events.all();
+    let gate = fixture.store.hold_touches();
+    for login in &logins {
+        open(&fixture, login).await.unwrap();
+    }
+    open(&fixture, &second).await.unwrap();
+    assert_eq!(fixture.events.count("confirmation_lost"), 1);
+    gate.add_permits(1);
+    fixture.tokens.flush().await;
+    let writes = fixture.store.writes();
+    open(&fixture, &second).await.unwrap();
+    fixture.tokens.flush().await;
+    assert_eq!((fixture.store.writes() - writes, fixture.events.count("confirmation_lost")), (1, 1));
+}
+
+/// There is nobody to write later. A service should not find out by sessions that end although they are used.
+#[test]
+fn sec_d11_without_a_runtime_a_slow_write_is_dropped_and_told() {
+    let fixture = sliding();
+    let login = fixture.login("ada").now_or_never().expect("at once");
+    fixture.time.advance(5 * MINUTE);
+    // Reads at once, writes after a turn.
+    fixture.store.set(Mode::ReadOnly);
+    let verified = open(&fixture, &login).now_or_never().expect("at once").unwrap();
+    assert!(verified.renewal().is_none());
+    assert_eq!(fixture.events.count("touch_dropped"), 1);
 }
 
 #[tokio::test]

@@ -1,14 +1,11 @@
-//! The steps that are more than one command. Each is atomic: nothing else runs on the server meanwhile.
-//!
-//! Numbers of the scripts are doubles, and their text would be cut at fourteen digits: whatever is kept or answered
-//! is formatted.
+//! The steps on shared tokens and their locks.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
 /// `KEYS[1]` the record, `ARGV` what is expected (`*`, nothing, or a version), version, end, value, milliseconds.
-pub(super) static PUT: LazyLock<Script> = LazyLock::new(|| {
+pub(in crate::redis) static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if ARGV[1] ~= '*' and (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'version', ARGV[2], 'expires', ARGV[3], 'value', ARGV[4])
@@ -18,7 +15,7 @@ return 1",
 });
 
 /// `KEYS[1]` the record, `ARGV` what is expected.
-pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
+pub(in crate::redis) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if ARGV[1] ~= '*' and (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
@@ -30,7 +27,7 @@ return 1",
 ///
 /// What stays of a lock for a day after its end is the fence: so the next is higher, also if the server's clock
 /// was set back. Without it, the clock in microseconds is.
-pub(super) static LOCK: LazyLock<Script> = LazyLock::new(|| {
+pub(in crate::redis) static LOCK: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -48,7 +45,7 @@ return fence",
 });
 
 /// `KEYS[1]` the lock, `ARGV` owner, fence, milliseconds; without milliseconds the lock is released.
-pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
+pub(in crate::redis) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

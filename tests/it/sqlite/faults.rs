@@ -1,0 +1,195 @@
+//! What may happen to a file.
+
+use std::{fs, time::Duration};
+
+use futures_util::future::{join, join_all};
+use portcullis::{
+    SqliteStore,
+    identity::Subject,
+    store::{ListQuery, Purge, StoreErrorKind, TokenStore},
+    token::{IssueErrorKind, IssueOptions},
+};
+use serde_json::json;
+
+use super::{Folder, check_unavailable, login, service, stranger};
+
+fn is_sound(folder: &Folder) -> bool {
+    let answer = stranger(&folder.file())
+        .query_row("pragma integrity_check", [], |row| row.get::<_, String>(0))
+        .unwrap();
+    answer == "ok"
+}
+
+async fn count(store: &SqliteStore) -> usize {
+    store.list(&ListQuery::new(None, usize::MAX)).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn r060_a_writer_elsewhere_is_waited_for_and_not_for_ever() {
+    let folder = Folder::new();
+    folder.open().await;
+    let store = SqliteStore::builder(folder.file()).busy_timeout(Duration::from_millis(200));
+    let store = store.step_timeout(Duration::from_secs(60)).build().unwrap();
+    let id = login(&service(&store), "ada").await.record().id();
+    let other = stranger(&folder.file());
+    other.execute_batch("begin immediate").unwrap();
+    let error = store.set_label(&id, Some("late".into())).await.unwrap_err();
+    check_unavailable(&error, "another process holds the write lock");
+    assert!(store.find(&id).wait().await.unwrap().is_some(), "nobody waits to read");
+    other.execute_batch("rollback").unwrap();
+    assert!(store.set_label(&id, Some("in time".into())).await.unwrap());
+
+    // A patient one gets its turn.
+    other.execute_batch("begin immediate").unwrap();
+    let patient = folder.store();
+    let release = tokio::task::spawn_blocking(move || other.execute_batch("rollback").unwrap());
+    let (written, _released) = join(patient.set_label(&id, None), release).await;
+    assert!(written.unwrap());
+}
+
+#[tokio::test]
+async fn r060_a_step_that_takes_too_long_is_given_up() {
+    let folder = Folder::new();
+    folder.open().await;
+    let store = SqliteStore::builder(folder.file()).step_timeout(Duration::from_millis(300));
+    let store = store.busy_timeout(Duration::from_millis(299)).build().unwrap();
+    let id = login(&service(&folder.store()), "ada").await.record().id();
+    let other = stranger(&folder.file());
+    other.execute_batch("begin immediate").unwrap();
+    // One waits for the lock, the others for the one.
+    let labels = join_all((0..20).map(|_| store.set_label(&id, Some("late".into())))).await;
+    assert!(labels.iter().all(|label| label.as_ref().is_err()));
+    other.execute_batch("rollback").unwrap();
+    drop(store);
+    assert_eq!(folder.store().find(&id).wait().await.unwrap().unwrap().record.label(), None);
+}
+
+#[tokio::test]
+async fn r060_a_full_file_refuses_and_keeps_what_it_has() {
+    let folder = Folder::new();
+    folder.open().await;
+    let store = SqliteStore::builder(folder.file()).max_size(1024 * 1024);
+    let store = store.step_timeout(Duration::from_secs(60)).build().unwrap();
+    let tokens = service(&store);
+    let options = || IssueOptions::default().context_of(&json!({"agent": "x".repeat(8_000)}));
+    let mut logins = Vec::new();
+    let error = loop {
+        match tokens.issue_for_header(Subject::local("ada"), options()).await {
+            Ok(issued) => logins.push(issued),
+            Err(error) => break error,
+        }
+        assert!(logins.len() < 1_000);
+    };
+    assert_eq!(error.kind(), IssueErrorKind::Store);
+    assert!(format!("{:?}", std::error::Error::source(&error)).contains("Full"), "{error:?}");
+    assert!(logins.len() > 20, "{}", logins.len());
+    assert_eq!(count(&store).await, logins.len());
+    assert!(is_sound(&folder));
+    for login in &logins {
+        assert!(tokens.verify(login.access().expose(), None).await.is_ok());
+    }
+    // With room it works again.
+    for login in &logins[..10] {
+        tokens.revoke(&login.record().id()).await.unwrap();
+    }
+    let before = portcullis::clock::Clock::system().now().plus(Duration::from_secs(60));
+    assert_eq!(store.purge(&Purge::new(None, before, 100)).await.unwrap().len(), 10);
+    tokens.issue_for_header(Subject::local("ada"), options()).await.unwrap();
+    assert!(is_sound(&folder));
+}
+
+/// They are committed together, and yet each for itself.
+#[tokio::test]
+async fn r060_a_step_without_room_takes_no_other_with_it() {
+    let folder = Folder::new();
+    folder.open().await;
+    let store = SqliteStore::builder(folder.file()).max_size(1024 * 1024);
+    let store = store.step_timeout(Duration::from_secs(60)).busy_timeout(Duration::from_secs(30));
+    let store = store.build().unwrap();
+    let ids: Vec<_> =
+        join_all((0..8).map(|_| async { login(&service(&store), "ada").await.record().id() })).await;
+    // While somebody else writes, all of them come together.
+    let other = stranger(&folder.file());
+    other.execute_batch("begin immediate").unwrap();
+    let huge = "x".repeat(2 * 1024 * 1024);
+    let steps = ids.iter().enumerate().map(|(number, id)| {
+        let label = if number == 3 { huge.clone() } else { format!("label {number}") };
+        store.set_label(id, Some(label.into()))
+    });
+    let release = tokio::task::spawn_blocking(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        other.execute_batch("rollback").unwrap();
+    });
+    let (steps, _released) = join(join_all(steps), release).await;
+    for (number, (step, id)) in steps.into_iter().zip(&ids).enumerate() {
+        let label = store.find(id).wait().await.unwrap().unwrap().record.label().map(str::to_owned);
+        if number == 3 {
+            assert_eq!(step.unwrap_err().kind(), StoreErrorKind::Full);
+            assert_eq!(label, None);
+        } else {
+            assert!(step.unwrap());
+            assert_eq!(label, Some(format!("label {number}")));
+        }
+    }
+    assert!(is_sound(&folder));
+}
+
+/// What was never a database, and what is none any more.
+#[tokio::test]
+async fn r060_a_damaged_file_could_not_be_checked() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let tokens = service(&store);
+    let mut ids = Vec::new();
+    for _ in 0..200 {
+        ids.push(login(&tokens, "ada").await.record().id());
+    }
+    drop((tokens, store));
+    super::threads::until_closed(&folder).await;
+    let sound = fs::read(folder.file()).unwrap();
+    let mut pages = sound.clone();
+    pages[4096..].fill(0xA5);
+    for damaged in [pages, vec![0xA5; 100_000]] {
+        fs::write(folder.file(), damaged).unwrap();
+        let store = folder.store();
+        for id in &ids[..10] {
+            check_unavailable(&store.find(id).wait().await.unwrap_err(), "damaged");
+            check_unavailable(&store.set_label(id, None).await.unwrap_err(), "damaged");
+        }
+        // Put back, it works without another handle.
+        fs::write(folder.file(), &sound).unwrap();
+        assert!(store.find(&ids[0]).wait().await.unwrap().is_some());
+        assert!(store.set_label(&ids[0], None).await.unwrap());
+        drop(store);
+        super::threads::until_closed(&folder).await;
+    }
+}
+
+/// Whatever was written to it would be lost.
+#[cfg(unix)]
+#[tokio::test]
+async fn r060_a_file_that_is_gone_or_another_takes_no_more_writes() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let id = login(&service(&store), "ada").await.record().id();
+    assert!(store.find(&id).wait().await.unwrap().is_some());
+    for file in folder.files() {
+        fs::remove_file(file).unwrap();
+    }
+    // Another reader than before may be the one to answer: it finds no file at all.
+    check_unavailable(&store.find(&id).wait().await.unwrap_err(), "the file ");
+    check_unavailable(&store.set_label(&id, None).await.unwrap_err(), "removed or replaced");
+    check_unavailable(&store.set_label(&id, None).await.unwrap_err(), "`migrate` makes them");
+    store.migrate().await.unwrap();
+    assert!(store.find(&id).wait().await.unwrap().is_none());
+    login(&service(&store), "ada").await;
+}
+
+#[tokio::test]
+async fn r060_a_file_that_cannot_be_made_is_an_error() {
+    let folder = Folder::new();
+    let store = SqliteStore::builder(folder.file().join("below.db")).build().unwrap();
+    check_unavailable(&store.migrate().await.unwrap_err(), "the engine failed");
+    fs::create_dir(folder.file()).unwrap();
+    check_unavailable(&folder.store().migrate().await.unwrap_err(), "the engine failed");
+}
