@@ -19,7 +19,7 @@ use portcullis::{
 };
 use serde_json::json;
 
-use super::{NOW, Place, columns, conformance::everything, id, insert, insertion, login, shown};
+use super::{NOW, Place, columns, conformance::everything, eventually, id, insert, insertion, login, shown};
 
 /// Every column, secrets included.
 fn all(columns: &LoginColumns) -> String {
@@ -105,20 +105,47 @@ async fn r060_an_epoch_has_a_next_one_at_either_end() {
     let place = Place::new().await;
     let store = place.store();
     let ended = Revocation::new(NOW, RevokeReason::Everyone);
-    for (end, number) in [("a", u64::MAX), ("b", i64::MAX as u64), ("c", 5)] {
+    let places = [("a", u64::MAX), ("b", i64::MAX as u64), ("c", 5), ("d", i64::MAX as u64)];
+    for (end, number) in places {
         let first = Insertion::new(Epoch::from_number(number), NOW);
         store.insert(login(end, end), first).await.unwrap();
-        for raised in 1..3 {
-            if raised == 1 {
+        for raised in 1..3_u64 {
+            // Either of them first.
+            if raised.is_multiple_of(2) == (end < "d") {
+                store.revoke_everyone(ended).await.unwrap();
+            } else {
                 let all = SubjectRevocation::new(ended, Keep::Nothing);
                 store.revoke_subject(&Subject::local(end), all).await.unwrap().unwrap();
-            } else {
-                store.revoke_everyone(ended).await.unwrap();
             }
             let epoch = store.find(&id(end)).wait().await.unwrap().unwrap().epoch;
             assert_eq!(epoch, Some(Epoch::from_number(number.wrapping_add(raised))));
         }
     }
+}
+
+/// The end of everyone's logins is one moment; to mark them takes longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r060_who_comes_back_while_everyone_is_marked_stays() {
+    let place = Place::new().await;
+    let store = place.store();
+    insert(&store, "a", "ada").await;
+    let url = place.database.url().to_owned();
+    let holding = std::thread::spawn(move || {
+        let held = "begin; select 1 from portcullis_logins for update; select pg_sleep(3); commit";
+        crate::servers::Database::at(url).sql(held)
+    });
+    let held =
+        "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+    eventually("the lock", async || place.database.sql(held) == "1").await;
+    let (ending, ended) = (place.store(), Revocation::new(NOW, RevokeReason::Everyone));
+    let marking = tokio::spawn(async move { ending.revoke_everyone(ended).await.unwrap() });
+    let epoch = async || store.find(&id("a")).wait().await.unwrap().unwrap().epoch;
+    eventually("the end", async || epoch().await == Some(Epoch::from_number(8))).await;
+    insert(&store, "z", "ada").await;
+    assert_eq!(marking.await.unwrap(), 1);
+    let revoked = async |end: &str| store.find(&id(end)).wait().await.unwrap().unwrap().record.revoked();
+    assert_eq!((revoked("a").await, revoked("z").await), (Some(ended), None));
+    holding.join().unwrap();
 }
 
 #[tokio::test]
