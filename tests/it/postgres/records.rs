@@ -198,6 +198,27 @@ async fn r060_a_subject_is_forgotten_with_its_last_login() {
     assert_eq!((purge(Some(Subject::local("ada"))).await, place.count("subjects")), (1, 0));
 }
 
+/// More than one statement removes.
+#[tokio::test]
+async fn r060_a_purge_of_many_takes_as_many_as_were_asked_for() {
+    let place = Place::new().await;
+    let store = place.store();
+    let mut over = columns(id("a"), Subject::local("ada"));
+    over.access_expires = NOW;
+    store.insert(over.into(), insertion()).await.unwrap();
+    let all = "id, format, subject_key, issuer, subject, channel, browser_session, context, version, access, lineage, \
+               generation, rotated_at, confirmed_at, grace_hits, created, last_seen, access_ttl, refresh_ttl, \
+               access_expires, refresh_expires, absolute_expires, epoch";
+    let (_, others) = all.split_once(", ").unwrap();
+    place.database.sql(&format!(
+        "insert into portcullis_logins ({all}) \
+         select lpad(number::text, 17, '0'), {others} from portcullis_logins, generate_series(1, 2499) number"
+    ));
+    let purge = async |limit| store.purge(&Purge::new(None, NOW, limit)).await.unwrap().len();
+    assert_eq!((purge(2200).await, purge(2200).await, purge(2200).await), (2200, 300, 0));
+    assert_eq!(place.count("subjects"), 0);
+}
+
 /// Between the look for other logins and the removal, a login would lose its epoch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r060_no_subject_is_forgotten_under_a_login_that_begins() {
@@ -291,6 +312,10 @@ async fn r060_a_counter_bears_any_clock() {
     assert!(!hit(Timestamp::from_millis(i64::MAX / 1000 - 1)).await.is_allowed());
     store.forget(&key).await.unwrap();
     assert!(hit(Timestamp::from_millis(i64::MIN)).await.is_allowed());
+    // The second of two would be the state that cannot be told.
+    store.forget(&key).await.unwrap();
+    let late = Timestamp::from_millis(i64::MAX / 1000 - 40_000);
+    assert_eq!((hit(late).await.is_allowed(), hit(late).await.is_allowed()), (true, false));
 }
 
 #[tokio::test]
