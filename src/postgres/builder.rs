@@ -200,3 +200,37 @@ impl fmt::Debug for PostgresStoreBuilder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str, has_tls: bool) -> SslMode {
+        completed(url.parse().unwrap(), has_tls, Duration::from_secs(2)).get_ssl_mode()
+    }
+
+    /// Who is in between could else say that the server knows no TLS.
+    #[test]
+    fn r060_a_connector_is_used_unless_the_address_says_otherwise() {
+        assert_eq!(mode("postgres://u@db.test/x", true), SslMode::Require);
+        assert_eq!(mode("postgres://u@db.test/x?sslmode=prefer", true), SslMode::Require);
+        assert_eq!(mode("postgres://u@db.test/x?sslmode=disable", true), SslMode::Disable);
+        assert_eq!(mode("host=/run/postgresql user=u", true), SslMode::Prefer, "a socket has no TLS");
+        assert_eq!(mode("postgres://u@db.test/x", false), SslMode::Prefer);
+    }
+
+    #[test]
+    fn r060_what_the_address_leaves_open_is_for_a_primary_that_may_go_away() {
+        let config = "postgres://u@one.test,two.test/x".parse().unwrap();
+        let config = completed(config, false, Duration::from_secs(2));
+        assert_eq!(config.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
+        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(1)), "each");
+        assert_eq!(config.get_tcp_user_timeout(), Some(&Duration::from_secs(10)));
+        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(10));
+        let own = "host=a user=u connect_timeout=7 tcp_user_timeout=9 application_name=own".parse().unwrap();
+        let own = completed(own, false, Duration::from_secs(2));
+        assert_eq!(own.get_connect_timeout(), Some(&Duration::from_secs(7)));
+        assert_eq!(own.get_tcp_user_timeout(), Some(&Duration::from_secs(9)));
+        assert_eq!(own.get_application_name(), Some("own"));
+    }
+}

@@ -81,7 +81,7 @@ impl Opener {
                 _ => None,
             });
             let number = |at| row.and_then(|row| row.try_get(at).ok().flatten()?.parse().ok());
-            self.schema.check(number(0), number(1))?;
+            Schema::check(number(0), number(1))?;
             Ok((client, reading))
         };
         self.in_time(opening).await

@@ -19,7 +19,7 @@ use portcullis::{
 };
 use serde_json::json;
 
-use super::{NOW, Place, columns, conformance::everything, id, insert, insertion, login, shown};
+use super::{NOW, Place, columns, conformance::everything, eventually, id, insert, insertion, login, shown};
 
 /// Every column, secrets included.
 fn all(columns: &LoginColumns) -> String {
@@ -105,20 +105,47 @@ async fn r060_an_epoch_has_a_next_one_at_either_end() {
     let place = Place::new().await;
     let store = place.store();
     let ended = Revocation::new(NOW, RevokeReason::Everyone);
-    for (end, number) in [("a", u64::MAX), ("b", i64::MAX as u64), ("c", 5)] {
+    let places = [("a", u64::MAX), ("b", i64::MAX as u64), ("c", 5), ("d", i64::MAX as u64)];
+    for (end, number) in places {
         let first = Insertion::new(Epoch::from_number(number), NOW);
         store.insert(login(end, end), first).await.unwrap();
-        for raised in 1..3 {
-            if raised == 1 {
+        for raised in 1..3_u64 {
+            // Either of them first.
+            if raised.is_multiple_of(2) == (end < "d") {
+                store.revoke_everyone(ended).await.unwrap();
+            } else {
                 let all = SubjectRevocation::new(ended, Keep::Nothing);
                 store.revoke_subject(&Subject::local(end), all).await.unwrap().unwrap();
-            } else {
-                store.revoke_everyone(ended).await.unwrap();
             }
             let epoch = store.find(&id(end)).wait().await.unwrap().unwrap().epoch;
             assert_eq!(epoch, Some(Epoch::from_number(number.wrapping_add(raised))));
         }
     }
+}
+
+/// The end of everyone's logins is one moment; to mark them takes longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r060_who_comes_back_while_everyone_is_marked_stays() {
+    let place = Place::new().await;
+    let store = place.store();
+    insert(&store, "a", "ada").await;
+    let url = place.database.url().to_owned();
+    let holding = std::thread::spawn(move || {
+        let held = "begin; select 1 from portcullis_logins for update; select pg_sleep(3); commit";
+        crate::servers::Database::at(url).sql(held)
+    });
+    let held =
+        "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+    eventually("the lock", async || place.database.sql(held) == "1").await;
+    let (ending, ended) = (place.store(), Revocation::new(NOW, RevokeReason::Everyone));
+    let marking = tokio::spawn(async move { ending.revoke_everyone(ended).await.unwrap() });
+    let epoch = async || store.find(&id("a")).wait().await.unwrap().unwrap().epoch;
+    eventually("the end", async || epoch().await == Some(Epoch::from_number(8))).await;
+    insert(&store, "z", "ada").await;
+    assert_eq!(marking.await.unwrap(), 1);
+    let revoked = async |end: &str| store.find(&id(end)).wait().await.unwrap().unwrap().record.revoked();
+    assert_eq!((revoked("a").await, revoked("z").await), (Some(ended), None));
+    holding.join().unwrap();
 }
 
 #[tokio::test]
@@ -169,6 +196,27 @@ async fn r060_a_subject_is_forgotten_with_its_last_login() {
     assert_eq!((purge(None).await, place.count("subjects")), (2, 1));
     store.revoke(&id("b"), Revocation::new(NOW, RevokeReason::Logout)).await.unwrap();
     assert_eq!((purge(Some(Subject::local("ada"))).await, place.count("subjects")), (1, 0));
+}
+
+/// More than one statement removes.
+#[tokio::test]
+async fn r060_a_purge_of_many_takes_as_many_as_were_asked_for() {
+    let place = Place::new().await;
+    let store = place.store();
+    let mut over = columns(id("a"), Subject::local("ada"));
+    over.access_expires = NOW;
+    store.insert(over.into(), insertion()).await.unwrap();
+    let all = "id, format, subject_key, issuer, subject, channel, browser_session, context, version, access, lineage, \
+               generation, rotated_at, confirmed_at, grace_hits, created, last_seen, access_ttl, refresh_ttl, \
+               access_expires, refresh_expires, absolute_expires, epoch";
+    let (_, others) = all.split_once(", ").unwrap();
+    place.database.sql(&format!(
+        "insert into portcullis_logins ({all}) \
+         select lpad(number::text, 17, '0'), {others} from portcullis_logins, generate_series(1, 2499) number"
+    ));
+    let purge = async |limit| store.purge(&Purge::new(None, NOW, limit)).await.unwrap().len();
+    assert_eq!((purge(2200).await, purge(2200).await, purge(2200).await), (2200, 300, 0));
+    assert_eq!(place.count("subjects"), 0);
 }
 
 /// Between the look for other logins and the removal, a login would lose its epoch.
@@ -264,6 +312,10 @@ async fn r060_a_counter_bears_any_clock() {
     assert!(!hit(Timestamp::from_millis(i64::MAX / 1000 - 1)).await.is_allowed());
     store.forget(&key).await.unwrap();
     assert!(hit(Timestamp::from_millis(i64::MIN)).await.is_allowed());
+    // The second of two would be the state that cannot be told.
+    store.forget(&key).await.unwrap();
+    let late = Timestamp::from_millis(i64::MAX / 1000 - 40_000);
+    assert_eq!((hit(late).await.is_allowed(), hit(late).await.is_allowed()), (true, false));
 }
 
 #[tokio::test]
