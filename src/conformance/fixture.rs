@@ -47,6 +47,15 @@ impl<S: ?Sized> Fixture<S> {
         }
     }
 
+    /// Keeps something for as long as the test runs, and drops it then: a server, a folder.
+    #[must_use]
+    pub fn keep(mut self, what: impl Any + Send + Sync) -> Self {
+        self.kept.push(Box::new(what));
+        self
+    }
+}
+
+impl Fixture<dyn TokenStore> {
     /// Gives everything that the engine holds, as it is in its memory, its files or its backup. It is searched for
     /// secrets. Without it that test is skipped.
     #[must_use]
@@ -55,13 +64,6 @@ impl<S: ?Sized> Fixture<S> {
         F: Future<Output = Vec<u8>> + Send + 'static,
     {
         self.dump = Some(Box::new(move || Box::pin(dump())));
-        self
-    }
-
-    /// Keeps something for as long as the test runs, and drops it then: a server, a folder.
-    #[must_use]
-    pub fn keep(mut self, what: impl Any + Send + Sync) -> Self {
-        self.kept.push(Box::new(what));
         self
     }
 }

@@ -267,7 +267,11 @@ mod tests {
             update.expires = START.plus(Duration::from_secs(20 - u64::from(number)));
             assert!(store.update_key(&key(number, 0).id, update).await.unwrap());
         }
-        assert_eq!(store.purge_keys(Timestamp::NEVER, 100).await.unwrap().len(), 10);
+        store.insert_key(key(10, 0)).await.unwrap();
+        assert_eq!(store.purge_keys(Timestamp::NEVER, 100).await.unwrap().len(), 10, "what never ends stays");
+        let now = Revocation::new(START, RevokeReason::Logout);
+        assert!(store.revoke_key(&key(10, 0).id, now).await.unwrap());
+        assert_eq!(store.purge_keys(START, 100).await.unwrap().len(), 1);
         let index = store.lock();
         assert!(index.all.is_empty() && index.by_owner.is_empty() && index.by_end.is_empty());
     }

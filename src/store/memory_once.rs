@@ -187,5 +187,8 @@ mod tests {
         assert_eq!(store.len(), 100);
         assert_eq!(store.purge_once(at(40), 1_000).await.unwrap(), 100);
         assert!(store.is_empty() && store.lock().by_end.is_empty());
+        let key = OnceKey::new("test", &[]);
+        assert!(store.put(&key, &OnceValue::mark(), Timestamp::NEVER, at(0)).await.unwrap());
+        assert_eq!(store.purge_once(Timestamp::NEVER, 100).await.unwrap(), 0, "what never ends stays");
     }
 }

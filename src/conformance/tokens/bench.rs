@@ -7,13 +7,12 @@ use super::{
     drafts::{Drafts, Login},
 };
 use crate::{
-    TokenPolicy, TokenService,
     clock::{Clock, ManualClock, Timestamp},
     event::RevokeReason,
     identity::Subject,
     store::{Epoch, Found, Insertion, ListQuery, LiveLimit, LoginRecord, Purge, Revocation, TokenStore},
     text::TokenId,
-    token::IssueOptions,
+    token::{IssueOptions, TokenPolicy, TokenService},
     verify::Refusal,
 };
 

@@ -10,7 +10,6 @@ use super::{
     drafts::{bytes, digest},
 };
 use crate::{
-    TokenPolicy, TokenService,
     clock::{ManualClock, Timestamp},
     credential::Channel,
     event::RevokeReason,
@@ -24,7 +23,7 @@ use crate::{
         LoginRecord, Revocation, SubjectRevocation, TokenStore,
     },
     text::TokenId,
-    token::{IssueOptions, RefreshRequest},
+    token::{IssueOptions, RefreshRequest, TokenPolicy, TokenService},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

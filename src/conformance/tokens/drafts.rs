@@ -2,14 +2,13 @@
 
 use super::bench::HOUR;
 use crate::{
-    TokenPolicy, TokenService,
     clock::{ManualClock, Timestamp},
     identity::Subject,
     random,
     secret::SecretBytes,
     store::{Digest, HashBytes, LoginRecord, MemoryStore, Rekey, Rotation, Touch},
     text::TokenId,
-    token::{IssueOptions, Issued},
+    token::{IssueOptions, Issued, TokenPolicy, TokenService},
 };
 
 /// A login, and the tokens that were handed out with it.

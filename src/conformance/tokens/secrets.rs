@@ -8,7 +8,7 @@ use crate::{
     credential::Channel,
     identity::Subject,
     scope::Scope,
-    token::{IssueOptions, Issued, RefreshRequest},
+    token::{IssueOptions, Issued, RefreshRequest, TokenPolicy, TokenService},
 };
 
 /// The characters of an access token's secret, and of a refresh token's: behind brand, kind and id, and of the latter
@@ -51,7 +51,7 @@ pub(super) async fn sec_d02_no_secret_is_in_a_copy_of_the_engine(bench: &Bench) 
         .client("app")
         .scope(Scope::parse("read").unwrap())
         .data(&json!({"cart": [1]}));
-    let service = crate::TokenService::over(bench.one.clone(), crate::TokenPolicy::default());
+    let service = TokenService::over(bench.one.clone(), TokenPolicy::default());
     for options in [IssueOptions::default(), options.clone(), options.browser_session()] {
         issued.push(service.issue_for_header(Subject::local("ada"), options.clone()).await.unwrap());
         issued.push(service.issue_for_cookie(Subject::local("planted-subject"), options).await.unwrap());

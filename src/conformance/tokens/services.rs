@@ -7,13 +7,14 @@ use tokio::sync::Barrier;
 
 use super::bench::{Bench, HOUR};
 use crate::{
-    TokenPolicy, TokenService,
     clock::{Clock, ManualClock},
     credential::Channel,
     event::RevokeReason,
     identity::Subject,
     store::{LiveLimit, TokenStore},
-    token::{IssueErrorKind, IssueOptions, Issued, RefreshRequest, TokenPolicyBuilder},
+    token::{
+        IssueErrorKind, IssueOptions, Issued, RefreshRequest, TokenPolicy, TokenPolicyBuilder, TokenService,
+    },
     verify::Refusal,
 };
 

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -83,9 +84,7 @@ impl PlainStore {
         let Some((mut row, epoch)) = read else {
             return false;
         };
-        for _ in 0..3 {
-            tokio::task::yield_now().await;
-        }
+        round_trip().await;
         let changed = change(&mut row, epoch);
         if changed {
             self.lock().rows.insert(id, row);
@@ -160,6 +159,11 @@ impl Kept {
     }
 }
 
+/// What lies between two statements: others have their turn.
+async fn round_trip() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 fn rekeyed(row: &mut LoginColumns, rekey: Rekey, epoch: Epoch) {
     row.generation = rekey.generation + 1;
     (row.access, row.refresh, row.lineage) = (rekey.access, rekey.refresh, rekey.lineage);
@@ -182,7 +186,7 @@ impl TokenStore for PlainStore {
         let mut ended = Vec::new();
         if self.fault == Fault::LimitUnlocked {
             ended = self.lock().surplus(&login.subject, &insertion)?;
-            tokio::task::yield_now().await;
+            round_trip().await;
         }
         let kept = &mut *self.lock();
         if kept.rows.contains_key(&login.id) {
@@ -376,7 +380,7 @@ impl CounterStore for PlainStore {
             let (store, key) = (self.clone(), *key);
             return MaybeReady::later(async move {
                 let state = store.lock().counters.get(&key).copied();
-                tokio::task::yield_now().await;
+                round_trip().await;
                 Ok(match step(state) {
                     Ok(next) => {
                         store.lock().counters.insert(key, next);

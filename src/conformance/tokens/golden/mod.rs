@@ -15,13 +15,12 @@ use super::{
     columns::assert_same,
 };
 use crate::{
-    TokenPolicy, TokenService,
     clock::ManualClock,
     credential::{Channel, Credential},
     event::RevokeReason,
     keyring::KeyRing,
     store::{Insertion, TokenStore},
-    token::RefreshRequest,
+    token::{RefreshRequest, TokenPolicy, TokenService},
     verify::{Attempt, Refusal, Verify},
 };
 
