@@ -47,23 +47,21 @@ impl<S: ?Sized> Fixture<S> {
         }
     }
 
-    /// Keeps something for as long as the test runs, and drops it then: a server, a folder.
-    #[must_use]
-    pub fn keep(mut self, what: impl Any + Send + Sync) -> Self {
-        self.kept.push(Box::new(what));
-        self
-    }
-}
-
-impl Fixture<dyn TokenStore> {
-    /// Gives everything that the engine holds, as it is in its memory, its files or its backup. It is searched for
-    /// secrets. Without it that test is skipped.
+    /// Gives everything that the engine holds, as it is in its memory, its files or its backup. The suite for
+    /// logins searches it for secrets, or skips that test without it; the others have no secret to look for.
     #[must_use]
     pub fn dump<F>(mut self, dump: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Vec<u8>> + Send + 'static,
     {
         self.dump = Some(Box::new(move || Box::pin(dump())));
+        self
+    }
+
+    /// Keeps something for as long as the test runs, and drops it then: a server, a folder.
+    #[must_use]
+    pub fn keep(mut self, what: impl Any + Send + Sync) -> Self {
+        self.kept.push(Box::new(what));
         self
     }
 }
