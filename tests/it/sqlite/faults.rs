@@ -66,8 +66,8 @@ async fn r060_a_step_that_takes_too_long_is_given_up() {
     let labels = join_all((0..20).map(|_| store.set_label(&id, Some("late".into())))).await;
     assert!(labels.iter().all(|label| label.as_ref().is_err()));
     other.execute_batch("rollback").unwrap();
-    drop(store);
-    assert_eq!(folder.store().find(&id).wait().await.unwrap().unwrap().record.label(), None);
+    // Whether the one was done at last is unknown; the others were not, and the next one is.
+    assert!(folder.store().set_label(&id, Some("next".into())).await.unwrap());
 }
 
 #[tokio::test]
