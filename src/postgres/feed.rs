@@ -164,3 +164,17 @@ impl Listening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PostgresStore;
+
+    #[tokio::test]
+    async fn r203_pauses_grow_up_to_seconds() {
+        let mut feed = PostgresStore::builder("postgres://u@localhost/x").build().unwrap().changes();
+        let pauses: Vec<Duration> = (0..20).map(|_| feed.next_pause()).collect();
+        assert!(pauses[0] <= PAUSE && pauses[19] >= PAUSE_MAX / 2, "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= PAUSE_MAX && *pause >= PAUSE / 2), "{pauses:?}");
+    }
+}

@@ -149,12 +149,17 @@ async fn r060_a_connection_on_which_nothing_is_answered_is_replaced() {
     let proxy = Proxy::to(place.database.address()).await;
     let store = hasty(&place.database.url_at(proxy.port()));
     eventually("a connection", async || store.insert(login("a", "ada"), insertion()).await.is_ok()).await;
+    eventually("another", async || store.find(&id("a")).wait().await.is_ok()).await;
+    proxy.has_open(2).await;
     proxy.stall();
     let (end, took) = timed(store.find(&id("a")).wait()).await;
     assert!(
         shown(&end.unwrap_err()).contains("in time") && took < 3 * LIMIT + Duration::from_secs(1),
         "{took:?}"
     );
+    // The next step does not ask on the one that has said nothing.
+    store.find(&id("a")).wait().await.unwrap_err();
+    tokio::time::timeout(Duration::from_secs(20), proxy.has_open(3)).await.unwrap();
     proxy.close_all();
     proxy.go_on();
     eventually("an answer", async || store.find(&id("a")).wait().await.is_ok()).await;

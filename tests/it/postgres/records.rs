@@ -129,14 +129,8 @@ async fn r060_who_comes_back_while_everyone_is_marked_stays() {
     let place = Place::new().await;
     let store = place.store();
     insert(&store, "a", "ada").await;
-    let url = place.database.url().to_owned();
-    let holding = std::thread::spawn(move || {
-        let held = "begin; select 1 from portcullis_logins for update; select pg_sleep(3); commit";
-        crate::servers::Database::at(url).sql(held)
-    });
-    let held =
-        "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
-    eventually("the lock", async || place.database.sql(held) == "1").await;
+    let holding =
+        hold(&place, "begin; select 1 from portcullis_logins for update; select pg_sleep(3); commit").await;
     let (ending, ended) = (place.store(), Revocation::new(NOW, RevokeReason::Everyone));
     let marking = tokio::spawn(async move { ending.revoke_everyone(ended).await.unwrap() });
     let epoch = async || store.find(&id("a")).wait().await.unwrap().unwrap().epoch;
@@ -262,6 +256,72 @@ async fn r022_of_a_hundred_logins_at_once_a_single_one_lives() {
     }
     let living = "select count(*) from portcullis_logins where revoked_at is null";
     assert_eq!((ended, place.database.sql(living)), (99, "1".to_owned()));
+}
+
+/// A raise that is not committed yet: what compared with the epoch of before would answer with secrets that are dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r036_new_secrets_wait_for_a_raise_of_the_epoch() {
+    let place = Place::new().await;
+    let tokens: TokenService = TokenService::new(place.store(), TokenPolicy::default());
+    for kind in 0..3 {
+        let issued = tokens.issue_for_header(Subject::local("ada"), IssueOptions::default()).await.unwrap();
+        let raise = "begin; update portcullis_subjects set epoch = epoch + 1; select pg_sleep(2); commit";
+        let raising = hold(&place, raise).await;
+        let renewed = match kind {
+            0 => {
+                let request = RefreshRequest::new(issued.refresh().unwrap().expose(), Channel::Header);
+                tokens.refresh(request).await.is_ok()
+            }
+            1 => tokens.rekey(&issued.record().id()).await.is_ok(),
+            _ => tokens.change_credentials(&issued.record().id()).await.is_ok(),
+        };
+        assert!(!renewed, "kind {kind}");
+        raising.join().unwrap();
+    }
+}
+
+/// Others lock in another order: the server undoes one of the two, and it is asked for again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r060_a_deadlock_costs_time_and_no_error() {
+    let place = Place::new().await;
+    let store = place.store();
+    let (x, _) = (insert(&store, "x", "bob").await, insert(&store, "a", "ada").await);
+    let other = "set deadlock_timeout = '60s'; begin; select 1 from portcullis_logins where id like '%x' for update; \
+                 select pg_sleep(1); select 1 from portcullis_subjects for update; commit";
+    let holding = hold(&place, other).await;
+    let mut insertion = insertion();
+    insertion.replaces = Some(x);
+    assert!(store.insert(login("b", "ada"), insertion).await.unwrap().replaced);
+    holding.join().unwrap();
+}
+
+/// Something else that the database does meanwhile; it has begun, and sleeps.
+async fn hold(place: &Place, statements: &'static str) -> std::thread::JoinHandle<String> {
+    let database = place.database.clone();
+    let holding = std::thread::spawn(move || database.sql(statements));
+    let sleeps =
+        "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()";
+    eventually("the lock", async || place.database.sql(sleeps) == "1").await;
+    holding
+}
+
+/// Ends of which the absolute one comes first, and an epoch that was raised: neither lives.
+#[tokio::test]
+async fn r022_what_is_dead_without_a_mark_takes_no_place() {
+    let place = Place::new().await;
+    let store = place.store();
+    let mut over = columns(id("a"), Subject::local("ada"));
+    over.absolute_expires = NOW;
+    store.insert(over.into(), insertion()).await.unwrap();
+    insert(&store, "b", "ada").await;
+    place.database.sql("update portcullis_subjects set epoch = epoch + 1");
+    let mut limited = insertion();
+    limited.limit = LiveLimit::Refuse(1);
+    store.insert(login("c", "ada"), limited.clone()).await.unwrap();
+    let refused = store.insert(login("d", "ada"), limited).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::LimitReached);
+    let purged = store.purge(&Purge::new(None, NOW, 9)).await.unwrap();
+    assert_eq!(purged.iter().map(|record| record.id()).collect::<Vec<_>>(), [id("a")]);
 }
 
 #[tokio::test]
