@@ -6,9 +6,21 @@
 //! microseconds for each look-up.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used)] // a bench that meets an error has failed
 
-#[allow(dead_code, unreachable_pub)] // tests use more of it
-#[path = "../tests/it/servers/mod.rs"]
-mod servers;
+/// The servers of the tests, which use more of them.
+#[allow(dead_code)]
+#[path = "../tests/it/servers"]
+mod servers {
+    mod child;
+    mod postgres;
+    mod redis;
+
+    pub(crate) use self::{
+        postgres::{Database, PostgresServer},
+        redis::RedisServer,
+    };
+
+    pub(crate) const PASSWORD: &str = "planted-password";
+}
 
 use std::{
     fs,

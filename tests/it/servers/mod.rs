@@ -4,7 +4,7 @@
 //! started for the test. Who kills a server or makes it stand still starts one of its own.
 
 mod child;
-#[cfg(all(test, feature = "redis"))]
+#[cfg(feature = "redis")]
 mod harness;
 mod postgres;
 mod proxy;
