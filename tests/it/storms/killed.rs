@@ -60,22 +60,14 @@ impl Server {
         }
     }
 
-    /// An empty store, for here and for others by way of a proxy.
-    async fn address(&self, proxy: impl AsyncFnOnce(String) -> u16) -> [Address; 2] {
-        let [here, there] = match self {
-            Self::Postgres(server) => {
-                let database = server.database();
-                let port = proxy(database.address().to_owned()).await;
-                [database.url().to_owned(), database.url_at(port)].map(Address::Postgres)
-            }
-            Self::Redis(server) => {
-                let port = proxy(format!("127.0.0.1:{}", server.port())).await;
-                let prefix = unique_name();
-                [server.url(), RedisServer::url_at(port)].map(|url| Address::Redis(url, prefix.clone()))
-            }
+    /// An empty store.
+    async fn address(&self) -> Address {
+        let address = match self {
+            Self::Postgres(server) => Address::Postgres(server.database().url().to_owned()),
+            Self::Redis(server) => Address::Redis(server.url(), unique_name()),
         };
-        here.make_tables().await;
-        [here, there]
+        address.make_tables().await;
+        address
     }
 
     fn kill_and_start_again(&mut self) {
@@ -201,15 +193,9 @@ fn told(what: &str, found: &Found) {
 /// Twice, and connections are cut between.
 async fn a_killed_server_loses_nothing(engine: Engine) {
     let mut server = Server::start(engine);
-    let mut proxy = None;
-    let [here, there] = server
-        .address(async |behind| {
-            let started = Proxy::to(behind).await;
-            proxy.insert(started).port()
-        })
-        .await;
-    let proxy = proxy.expect("it was asked for");
-    let mut storm = Storm::begin(&there);
+    let here = server.address().await;
+    let proxy = Proxy::to(here.server()).await;
+    let mut storm = Storm::begin(&here.by_way_of(proxy.port()));
     for _ in 0..2 {
         for _ in 0..3 {
             storm.rages(PAIRS / 4, 1).await;
@@ -239,7 +225,7 @@ async fn killed_clients_lose_nothing(address: &Address) -> Found {
 
 async fn killed_clients_of_a_server_lose_nothing(engine: Engine) {
     let server = Server::start(engine);
-    let [address, _] = server.address(async |_| 1).await;
+    let address = server.address().await;
     told(&format!("killed clients, {engine:?}"), &killed_clients_lose_nothing(&address).await);
 }
 

@@ -10,7 +10,7 @@ use portcullis::{
     token::Issued,
 };
 
-use super::sites::{Address, Store, login, lives, now, refresh, service, unique_name, verify};
+use super::sites::{Address, Store, lives, login, now, refresh, service, unique_name, verify};
 use crate::{
     servers::{Keeps, Program, RedisServer},
     support::refresh_text,

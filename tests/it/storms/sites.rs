@@ -26,7 +26,7 @@ use portcullis::{
 };
 
 use crate::{
-    servers::{Program, SharedPostgres, SharedServer},
+    servers::{Database, Program, SharedPostgres, SharedServer},
     sqlite::Folder,
     support::invalid,
 };
@@ -144,6 +144,21 @@ impl Address {
             ["postgres", url, ""] => Self::Postgres(url.to_owned()),
             ["redis", url, prefix] => Self::Redis(url.to_owned(), prefix.to_owned()),
             _ => panic!("{text}"),
+        }
+    }
+
+    /// Where its server listens, for a proxy.
+    pub(super) fn server(&self) -> String {
+        let (Self::Postgres(url) | Self::Redis(url, _)) = self else { panic!("no server") };
+        Database::at(url).address().to_owned()
+    }
+
+    /// The same store by way of another loopback port.
+    pub(super) fn by_way_of(&self, port: u16) -> Self {
+        match self {
+            Self::Postgres(url) => Self::Postgres(Database::at(url).url_at(port)),
+            Self::Redis(url, prefix) => Self::Redis(Database::at(url).url_at(port), prefix.clone()),
+            Self::Sqlite(_) => panic!("no server"),
         }
     }
 
