@@ -227,7 +227,7 @@ impl Site {
             }
             #[cfg(feature = "sqlite")]
             ("sqlite", path) => {
-                let store = portcullis::SqliteStore::builder(path).step_timeout(LONG).busy_timeout(LONG);
+                let store = portcullis::SqliteStore::builder(path).step_timeout(2 * LONG).busy_timeout(LONG);
                 SharedLeases::sealed("shop", store.build().unwrap(), ring)
             }
             #[cfg(feature = "postgres")]

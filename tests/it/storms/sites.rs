@@ -45,6 +45,7 @@ pub(super) enum Engine {
 
 /// Two handles of one store that nobody else uses.
 pub(super) struct Site {
+    pub(super) engine: Engine,
     pub(super) stores: [Store; 2],
     /// For another handle, by way of another port or in another process. None in memory.
     pub(super) address: Option<Address>,
@@ -82,7 +83,8 @@ impl Site {
         let (address, kept): (_, Box<dyn Any + Send + Sync>) = match engine {
             Engine::Memory => {
                 let store = Store::new(Kind::Memory(MemoryStore::new()));
-                return Self { stores: [store.clone(), store], address: None, _kept: Box::new(()) };
+                let stores = [store.clone(), store];
+                return Self { engine, stores, address: None, _kept: Box::new(()) };
             }
             Engine::Sqlite => {
                 let folder = Folder::new();
@@ -99,7 +101,7 @@ impl Site {
             }
         };
         address.make_tables().await;
-        Self { stores: [address.open(), address.open()], address: Some(address), _kept: kept }
+        Self { engine, stores: [address.open(), address.open()], address: Some(address), _kept: kept }
     }
 
     /// Both nodes, under this policy and one clock.
