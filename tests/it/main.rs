@@ -65,6 +65,8 @@ mod sqlite;
 mod stock;
 mod stopping;
 mod stores;
+#[cfg(all(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod storms;
 mod subjects;
 mod suite_log;
 mod support;

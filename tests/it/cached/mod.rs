@@ -22,6 +22,8 @@ use portcullis::{
     token::{IssueOptions, Issued, RefreshRequest, TokenPolicyBuilder},
     verify::{Attempt, Verify},
 };
+#[allow(unused_imports)] // by tests over servers
+pub(crate) use refusals::forged;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::yield_now,

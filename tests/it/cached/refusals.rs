@@ -58,7 +58,7 @@ async fn r203_r035_an_old_token_ends_within_the_bound() {
 }
 
 /// The text of another login, with the id of this one.
-fn forged(login: &str, other: &str) -> String {
+pub(crate) fn forged(login: &str, other: &str) -> String {
     // Both are `brand_a`, id, secret and check; the check is of all that precedes it.
     let (head, tail) = (login.len() - 49, other.len() - 49);
     let text = format!("{}{}", &login[..head], &other[tail..other.len() - 6]);

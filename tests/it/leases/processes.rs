@@ -31,6 +31,8 @@ const TASK: &str = "PORTCULLIS_TEST_TASK";
 const STEPS: [&str; 3] = ["device", "app", "user"];
 const TIMEOUT: Duration = Duration::from_secs(3);
 const MARGIN: Duration = Duration::from_millis(500);
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+const LONG: Duration = Duration::from_secs(5);
 
 // ===== endpoint =====
 
@@ -221,6 +223,16 @@ impl Site {
             ("redis", url) => {
                 // Two cores that start many processes at once are slow to answer.
                 let store = portcullis::RedisStore::builder(url).response_timeout(Duration::from_secs(5));
+                SharedLeases::sealed("shop", store.build().unwrap(), ring)
+            }
+            #[cfg(feature = "sqlite")]
+            ("sqlite", path) => {
+                let store = portcullis::SqliteStore::builder(path).step_timeout(2 * LONG).busy_timeout(LONG);
+                SharedLeases::sealed("shop", store.build().unwrap(), ring)
+            }
+            #[cfg(feature = "postgres")]
+            ("postgres", url) => {
+                let store = portcullis::PostgresStore::builder(url).connect_timeout(LONG).step_timeout(LONG);
                 SharedLeases::sealed("shop", store.build().unwrap(), ring)
             }
             (other, _) => panic!("{other}"),
@@ -423,5 +435,80 @@ mod on_a_server {
     fn r207_a_process_with_a_server_that_is_killed_in_a_refresh_is_outlived() {
         let server = RedisServer::start();
         killed_in_the_middle(format!("redis|{}", server.url()));
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod on_sqlite {
+    use super::*;
+    use crate::sqlite::Folder;
+
+    /// A file with its tables.
+    fn store(folder: &Folder) -> String {
+        let store = portcullis::SqliteStore::builder(folder.file()).build().unwrap();
+        store.migrate().await_in().unwrap();
+        format!("sqlite|{}", folder.file().display())
+    }
+
+    #[test]
+    fn r207_pipelines_with_one_file_make_one_fetch_for_each_step() {
+        let folder = Folder::new();
+        one_fetch_for_each_step(store(&folder));
+    }
+
+    #[test]
+    fn r207_processes_with_one_file_redeem_each_refresh_token_once() {
+        let folder = Folder::new();
+        one_redemption(store(&folder), "refresh 8");
+    }
+
+    #[test]
+    fn r207_pipelines_with_one_file_redeem_each_refresh_token_once() {
+        let folder = Folder::new();
+        one_redemption(store(&folder), "rejections 8");
+    }
+
+    #[test]
+    fn r207_a_process_with_a_file_that_is_killed_in_a_refresh_is_outlived() {
+        let folder = Folder::new();
+        killed_in_the_middle(store(&folder));
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod on_postgres {
+    use super::*;
+    use crate::servers::SharedPostgres;
+
+    /// A database with its tables.
+    fn store(server: &SharedPostgres) -> String {
+        let url = server.database().url().to_owned();
+        let store = portcullis::PostgresStore::builder(url.as_str()).build().unwrap();
+        store.migrate().await_in().unwrap();
+        format!("postgres|{url}")
+    }
+
+    #[test]
+    fn r207_pipelines_with_one_database_make_one_fetch_for_each_step() {
+        let server = SharedPostgres::get();
+        one_fetch_for_each_step(store(&server));
+    }
+
+    #[test]
+    fn r207_processes_with_one_database_redeem_each_refresh_token_once() {
+        let server = SharedPostgres::get();
+        one_redemption(store(&server), "refresh 8");
+    }
+
+    #[test]
+    fn r207_pipelines_with_one_database_redeem_each_refresh_token_once() {
+        let server = SharedPostgres::get();
+        one_redemption(store(&server), "rejections 8");
+    }
+
+    #[test]
+    fn r207_a_process_with_a_database_that_is_killed_in_a_refresh_is_outlived() {
+        let server = SharedPostgres::get();
+        killed_in_the_middle(store(&server));
     }
 }

@@ -172,6 +172,12 @@ impl RedisServer {
         self.spawn();
     }
 
+    /// Starts it again on the same port, with what it had when it was last told to `SAVE`.
+    pub(crate) fn start_from_dump(&mut self) {
+        assert_eq!(self.keeps, Keeps::Nothing, "it reads its log instead");
+        self.spawn();
+    }
+
     fn spawn(&mut self) {
         assert!(self.process.has_ended(), "the server was not killed");
         self.process = spawn(self.program, self.keeps, self.port, self.folder.path());

@@ -4,7 +4,7 @@
 mod network;
 mod thieves;
 
-use network::{Manners, Network};
+pub(crate) use network::{Manners, Network};
 use portcullis::{TokenPolicy, problem::Reason};
 
 use crate::support::{fixture_with, refresh_text, secs};

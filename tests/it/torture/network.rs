@@ -18,10 +18,11 @@ use portcullis::{
     event::{Event, Meter, Reporter},
     identity::Subject,
     problem::Reason,
-    store::MemoryStore,
+    store::{MemoryStore, TokenStore},
     token::{IssueOptions, Issued, LoginQuery, LoginState, RefreshRequest},
     verify::Refusal,
 };
+use tokio::runtime::Runtime;
 
 use crate::support::{START, refresh_text};
 
@@ -35,7 +36,7 @@ const SKEW: [i64; 2] = [2 * SECOND, -2 * SECOND];
 
 /// How tabs deal with their shared storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manners {
+pub(crate) enum Manners {
     /// An answer is stored only where the token that was presented still is; on 401 the stored one is tried first,
     /// if it is another. Requests arrive at once, answers may be late.
     Shared,
@@ -45,18 +46,18 @@ pub(super) enum Manners {
 
 /// What was seen.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Report {
-    pub(super) refreshes: usize,
-    pub(super) rotations: usize,
-    pub(super) repeats: usize,
-    pub(super) refused: usize,
-    pub(super) lost: usize,
-    pub(super) late: usize,
-    pub(super) logouts: usize,
-    pub(super) reuse: usize,
-    pub(super) logins_in_store: usize,
-    pub(super) living_pairs: usize,
-    pub(super) generation: usize,
+pub(crate) struct Report {
+    pub(crate) refreshes: usize,
+    pub(crate) rotations: usize,
+    pub(crate) repeats: usize,
+    pub(crate) refused: usize,
+    pub(crate) lost: usize,
+    pub(crate) late: usize,
+    pub(crate) logouts: usize,
+    pub(crate) reuse: usize,
+    pub(crate) logins_in_store: usize,
+    pub(crate) living_pairs: usize,
+    pub(crate) generation: usize,
 }
 
 /// Counts what a queue of an observer would drop.
@@ -80,8 +81,10 @@ enum Happening {
     Answer { tab: usize, presented: Stored, answer: Result<Stored, ()> },
 }
 
-pub(super) struct Network {
-    pub(super) store: MemoryStore,
+pub(crate) struct Network {
+    /// Of a store that does not answer at once.
+    runtime: Option<Runtime>,
+    start: Timestamp,
     pub(super) nodes: [(ManualClock, TokenService); 2],
     pub(super) counts: Counts,
     pub(super) random: Random,
@@ -100,19 +103,34 @@ pub(super) struct Random(u64);
 // ===== impl Network =====
 
 impl Network {
+    /// Over memory, which answers at once.
     pub(super) fn new(seed: u64, tabs: usize, manners: Manners) -> Self {
-        let (store, counts) = (MemoryStore::new(), Counts::default());
+        let store = MemoryStore::new();
+        Self::over([store.clone(), store], START, None, seed, tabs, manners)
+    }
+
+    /// Over these handles of one empty store. The story begins at `start`.
+    pub(crate) fn over(
+        stores: [impl TokenStore; 2],
+        start: Timestamp,
+        runtime: Option<Runtime>,
+        seed: u64,
+        tabs: usize,
+        manners: Manners,
+    ) -> Self {
+        let counts = Counts::default();
         // Longer than any of the stories, of which the longest has years.
         let policy = TokenPolicy::builder().absolute(None).build().unwrap();
         let reporter = Reporter::default().meter(counts.clone());
-        let nodes = SKEW.map(|_| {
-            let clock = ManualClock::new(START);
-            let service = TokenService::new(store.clone(), policy.clone());
+        let nodes = stores.map(|store| {
+            let clock = ManualClock::new(start);
+            let service = TokenService::new(store, policy.clone());
             (clock.clone(), service.clock(clock.clock()).reporter(reporter.clone()))
         });
-        let first = login(&nodes[0].1);
+        let first = answer(runtime.as_ref(), login(&nodes[0].1));
         let mut network = Self {
-            store,
+            runtime,
+            start,
             nodes,
             counts,
             random: Random(seed),
@@ -133,7 +151,7 @@ impl Network {
     }
 
     /// Until so many refreshes have come to a node.
-    pub(super) fn run(mut self, refreshes: usize) -> Report {
+    pub(crate) fn run(mut self, refreshes: usize) -> Report {
         while self.report.refreshes < refreshes {
             let Reverse((time, number)) = self.queue.pop().expect("tabs never rest");
             self.set_time(time);
@@ -149,7 +167,7 @@ impl Network {
     pub(super) fn set_time(&mut self, now: i64) {
         self.now = now;
         for ((clock, _), skew) in self.nodes.iter().zip(SKEW) {
-            clock.set(Timestamp::from_millis(START.as_millis() + now + skew));
+            clock.set(Timestamp::from_millis(self.start.as_millis() + now + skew));
         }
     }
 
@@ -193,7 +211,7 @@ impl Network {
     pub(super) fn refresh(&mut self, node: usize, text: &str) -> Result<Stored, ()> {
         let repeats = self.counts.repeats();
         let request = RefreshRequest::new(text, Channel::Header);
-        match self.nodes[node].1.refresh(request).now_or_never().expect("memory answers at once") {
+        match self.answer(self.nodes[node].1.refresh(request)) {
             Ok(issued) => {
                 if self.counts.repeats() == repeats {
                     self.report.rotations += 1;
@@ -212,7 +230,7 @@ impl Network {
     }
 
     pub(super) fn verify(&self, node: usize, text: &str) -> Result<(), Reason> {
-        match self.nodes[node].1.verify(text, None).now_or_never().expect("memory answers at once") {
+        match self.answer(self.nodes[node].1.verify(text, None)) {
             Ok(_) => Ok(()),
             Err(Refusal::Invalid(reason)) => Err(reason),
             Err(Refusal::Unavailable(error)) => panic!("could not check: {error}"),
@@ -246,7 +264,7 @@ impl Network {
         let ended = self.store_says_ended();
         self.report.logouts += usize::from(ended);
         if ended {
-            let fresh = login(&self.nodes[0].1);
+            let fresh = self.answer(login(&self.nodes[0].1));
             self.storage = Stored::of(&fresh);
             self.given = vec![fresh];
         }
@@ -259,17 +277,21 @@ impl Network {
 
     pub(super) fn live_logins(&self) -> usize {
         let query = LoginQuery::of(ada()).state(LoginState::Live);
-        let page = self.nodes[0].1.logins(query).now_or_never().expect("memory answers at once");
-        page.unwrap().logins.len()
+        self.answer(self.nodes[0].1.logins(query)).unwrap().logins.len()
+    }
+
+    fn answer<T>(&self, future: impl Future<Output = T>) -> T {
+        answer(self.runtime.as_ref(), future)
     }
 
     fn finish(mut self) -> Report {
         let given = std::mem::take(&mut self.given);
         let living = given.iter().filter(|issued| self.verify(0, issued.access().expose()).is_ok());
         self.report.living_pairs = living.count();
-        self.report.logins_in_store = self.store.len();
+        let all = self.answer(self.nodes[0].1.logins(LoginQuery::everyone().state(LoginState::Any))).unwrap();
+        self.report.logins_in_store = all.logins.len();
         let query = LoginQuery::of(ada()).state(LoginState::Live);
-        let page = self.nodes[0].1.logins(query).now_or_never().expect("memory answers at once").unwrap();
+        let page = self.answer(self.nodes[0].1.logins(query)).unwrap();
         self.report.generation = page.logins.first().map_or(0, |login| login.generation() as usize);
         self.report.reuse = self.counts.reuse();
         self.report
@@ -280,9 +302,15 @@ pub(super) fn ada() -> Subject {
     Subject::local("ada")
 }
 
-fn login(service: &TokenService) -> Issued {
-    let issued = service.issue_for_header(ada(), IssueOptions::default());
-    issued.now_or_never().expect("memory answers at once").unwrap()
+async fn login(service: &TokenService) -> Issued {
+    service.issue_for_header(ada(), IssueOptions::default()).await.unwrap()
+}
+
+fn answer<T>(runtime: Option<&Runtime>, future: impl Future<Output = T>) -> T {
+    match runtime {
+        Some(runtime) => runtime.block_on(future),
+        None => future.now_or_never().expect("memory answers at once"),
+    }
 }
 
 impl Stored {
