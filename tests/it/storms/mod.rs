@@ -2,9 +2,11 @@
 //! and tabs on a bad network. The contracts of single steps are in the public suite.
 
 mod clients;
+mod clocks;
 mod journal;
 mod killed;
 mod losses;
+mod migrations;
 mod pushes;
 mod races;
 mod rekeys;
