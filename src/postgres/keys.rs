@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     link::Again,
+    logins::BATCH,
     row::{key, scope_text, text_value},
     sql::Sql,
     store::PostgresStore,
@@ -103,7 +104,20 @@ impl KeyStore for PostgresStore {
     }
 
     async fn purge_keys(&self, before: Timestamp, limit: usize) -> Result<Vec<Arc<KeyRecord>>, StoreError> {
-        let rows = self.0.bulk.ask(Sql::PurgeKeys, &[before.into(), limit.into()], Again::Never).await?;
-        rows.iter().map(|row| key(row).map(Arc::new)).collect()
+        let mut removed = Vec::new();
+        loop {
+            let batch = BATCH.min(limit - removed.len());
+            let rows =
+                match self.0.bulk.ask(Sql::PurgeKeys, &[before.into(), batch.into()], Again::Never).await {
+                    Ok(rows) => rows,
+                    // What is gone has to be told.
+                    Err(_) if !removed.is_empty() => return Ok(removed),
+                    Err(error) => return Err(error),
+                };
+            removed.extend(rows.iter().filter_map(|row| key(row).map(Arc::new).ok()));
+            if rows.len() < batch || batch == 0 {
+                return Ok(removed);
+            }
+        }
     }
 }

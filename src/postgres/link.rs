@@ -91,6 +91,8 @@ impl Link {
 
     /// Takes a step. A connection that broke while nobody used it, as with a server that was started anew, costs no
     /// error if that was seen before the step was sent, or if the step may be taken again.
+    ///
+    /// Waiting for a turn, connecting and all attempts together take at most twice the limit of one step.
     pub(super) async fn ask(
         &self,
         sql: Sql,
@@ -99,12 +101,21 @@ impl Link {
     ) -> Result<Vec<Row>, StoreError> {
         // The client panics where there is none.
         Handle::try_current().map_err(StoreError::unavailable)?;
+        let asking = self.ask_until_done(sql, values, again);
+        time::timeout(2 * self.limit, asking).await.unwrap_or_else(|_elapsed| Err(Failure::Timeout.into()))
+    }
+
+    async fn ask_until_done(
+        &self,
+        sql: Sql,
+        values: &[Value<'_>],
+        again: Again,
+    ) -> Result<Vec<Row>, StoreError> {
         let _turn = match &self.exclusive {
             Some(turns) => Some(self.in_time(turns.acquire()).await?.expect("it is never closed")),
             None => None,
         };
-        let lane = self.idlest();
-        let _counted = OnItsWay::on(lane);
+        let (lane, _counted) = self.idlest();
         for attempt_left in (0..ATTEMPTS).rev() {
             let attempt = lane.current.load_full();
             let used_before = attempt.is_done();
@@ -155,9 +166,15 @@ impl Link {
     }
 
     /// The first of those with the fewest steps on their way: where little is asked, one connection is enough.
-    fn idlest(&self) -> &Lane {
-        let busy = |lane: &&Lane| lane.on_their_way.load(Ordering::Relaxed);
-        self.lanes.iter().min_by_key(busy).expect("there is at least one")
+    fn idlest(&self) -> (&Lane, OnItsWay<'_>) {
+        loop {
+            let busy = self.lanes.iter().map(|lane| (lane.on_their_way.load(Ordering::Relaxed), lane));
+            let (count, lane) = busy.min_by_key(|(count, _)| *count).expect("there is at least one");
+            // Somebody may have taken it meanwhile: of exclusive ones nobody takes the same.
+            if let Some(counted) = OnItsWay::on(lane, count) {
+                return (lane, counted);
+            }
+        }
     }
 
     /// The next step makes a new connection, unless somebody has seen to that.
@@ -213,9 +230,11 @@ impl Connection {
 // ===== impl OnItsWay =====
 
 impl<'a> OnItsWay<'a> {
-    fn on(lane: &'a Lane) -> Self {
-        lane.on_their_way.fetch_add(1, Ordering::Relaxed);
-        Self(&lane.on_their_way)
+    /// `None` if there are no longer so many before it.
+    fn on(lane: &'a Lane, count: usize) -> Option<Self> {
+        let taken =
+            lane.on_their_way.compare_exchange(count, count + 1, Ordering::Relaxed, Ordering::Relaxed);
+        taken.is_ok().then(|| Self(&lane.on_their_way))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{link::Again, sql::Sql, store::PostgresStore};
+use super::{link::Again, logins::BATCH, sql::Sql, store::PostgresStore};
 use crate::{
     clock::Timestamp,
     store::{OnceKey, OnceStore, OnceValue, StoreError},
@@ -17,7 +17,7 @@ impl OnceStore for PostgresStore {
         expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        if expires <= now {
+        if expires <= now && expires != Timestamp::NEVER {
             let values = [key.as_bytes().into(), now.into()];
             return Ok(self.0.reads.count(Sql::OnceLives, &values, Again::Harmless).await? == 0);
         }
@@ -34,7 +34,16 @@ impl OnceStore for PostgresStore {
     }
 
     async fn purge_once(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
-        let values = [before.into(), limit.into()];
-        Ok(self.0.bulk.count(Sql::OncePurge, &values, Again::Harmless).await? as u64)
+        let mut removed = 0;
+        while removed < limit {
+            let batch = BATCH.min(limit - removed);
+            let gone =
+                self.0.bulk.count(Sql::OncePurge, &[before.into(), batch.into()], Again::Harmless).await?;
+            removed += gone;
+            if gone < batch {
+                break;
+            }
+        }
+        Ok(removed as u64)
     }
 }

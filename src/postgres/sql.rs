@@ -37,7 +37,7 @@ statements! {
     Find = "select {logins}, s.epoch from {prefix}_logins l left join {prefix}_subjects s on s.key = l.subject_key \
         where l.id = $1";
     Insert = "with admitted as materialized (
-            select * from {prefix}_admit($33::bytea, $34::bigint, $35::bigint, $36::bigint, $37::boolean, $38::text,
+            select * from {prefix}_admit($1::text, $33::bytea, $34::bigint, $35::bigint, $36::bigint, $37::boolean, $38::text,
                 $39::text, {channel})
         ), added as (
             insert into {prefix}_logins (id, format, issuer, subject, channel, browser_session, tenant, client,
@@ -107,11 +107,15 @@ statements! {
     ListOf = "select {logins}, s.epoch from {prefix}_logins l left join {prefix}_subjects s on s.key = l.subject_key \
         where l.subject_key = $3 and l.id > $1 order by l.id limit $2";
     Purge = "select {logins}, null::bigint from {prefix}_purge($1, $2, $3, {channel}) l";
-    WipeNonces = "with due as (
+    WipeNonces = "with due as materialized (
             select id from {prefix}_logins where nonce is not null and greatest(rotated_at, confirmed_at) < $1
-            order by greatest(rotated_at, confirmed_at) limit $2 for update
+            order by greatest(rotated_at, confirmed_at) limit $2
+        ), locked as (
+            select l.id from {prefix}_logins l where l.id in (select id from due)
+                and l.nonce is not null and greatest(l.rotated_at, l.confirmed_at) < $1
+            order by l.id for update
         ), wiped as (
-            update {prefix}_logins l set nonce = null from due where l.id = due.id returning 1
+            update {prefix}_logins l set nonce = null from locked where l.id = locked.id returning 1
         ) select count(*) from wiped";
 
     FindKey = "select {keys} from {prefix}_keys k where k.id = $1";
@@ -128,16 +132,19 @@ statements! {
     ListKeysOf = "select {keys} from {prefix}_keys k \
         where k.owner_key = $4 and k.id > $1 and k.created < $3 order by k.id limit $2";
     PurgeKeys = "with due as (
-            select id from {prefix}_keys where ends_at <= $1 order by ends_at limit $2 for update skip locked
+            select id from {prefix}_keys where ends_at <= $1 and ends_at < 9223372036854775807 order by ends_at limit $2 for update skip locked
         ) delete from {prefix}_keys k using due where k.id = due.id returning {keys}";
 
     OncePut = "insert into {prefix}_once as o (key, value, expires) values ($1, $2, $3) \
-        on conflict (key) do update set value = excluded.value, expires = excluded.expires where o.expires <= $4 \
-        returning 1";
-    OnceLives = "select 1 from {prefix}_once where key = $1 and expires > $2";
-    OnceTake = "delete from {prefix}_once where key = $1 and expires > $2 returning value";
+        on conflict (key) do update set value = excluded.value, expires = excluded.expires \
+            where o.expires <= $4 and o.expires < 9223372036854775807 returning 1";
+    OnceLives = "select 1 from {prefix}_once \
+        where key = $1 and (expires > $2 or expires = 9223372036854775807)";
+    OnceTake = "delete from {prefix}_once \
+        where key = $1 and (expires > $2 or expires = 9223372036854775807) returning value";
     OncePurge = "with due as (
-            select key from {prefix}_once where expires <= $1 order by expires limit $2 for update skip locked
+            select key from {prefix}_once where expires <= $1 and expires < 9223372036854775807
+            order by expires limit $2 for update skip locked
         ) delete from {prefix}_once o using due where o.key = due.key returning 1";
 
     // The condition has the two cases in which an event is allowed. The state that a refusal waits for is read with it.
@@ -156,7 +163,7 @@ statements! {
             select key from {prefix}_counters
             where state <= least($1, (extract(epoch from clock_timestamp()) * 1000000)::bigint) limit $2
             for update skip locked
-        )";
+        ) returning 1";
 
     LeaseGet = "select l.version, l.expires_at, l.value,
             floor(extract(epoch from l.until - n.now) * 1000000)::bigint

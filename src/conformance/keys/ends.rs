@@ -113,6 +113,7 @@ pub(super) async fn r060_ended_keys_are_purged_in_batches_from_the_exact_moment_
     assert!(purge(bench.after(3 * HOUR - MILLI)).await.is_empty());
     assert_eq!(purge(bench.after(3 * HOUR)).await, [moved.id], "at the end that it was given");
     assert!(purge(Timestamp::from_millis(i64::MAX - 1)).await.is_empty());
+    assert!(purge(Timestamp::NEVER).await.is_empty(), "what never ends has not ended even then");
     assert!(bench.look(&hour.id).await.is_none() && bench.look(&never.id).await.is_some());
 
     let mut all = Vec::new();

@@ -1,6 +1,7 @@
 -- The steps that are more than one statement. Each is called in a transaction of its own at READ COMMITTED, where every
 -- statement of a function sees what was committed before it: what follows the lock of a subject sees what its last
 -- holder has done. In one statement, the count of live logins would be that of before the wait for the lock.
+-- Whoever locks several logins does it in the order of their ids, and after their subject.
 
 -- Tells who listens that these logins have changed; too many to name are "anything".
 create function {prefix}_tell(p_channel text, p_ids text[]) returns void language plpgsql as $$
@@ -19,6 +20,7 @@ $$;
 -- Locks the subject, gives it an epoch if it has none, and makes room for one login more. P0001 with the code PC001 if
 -- there is none, which undoes it all.
 create function {prefix}_admit(
+    p_id text,
     p_subject bytea,
     p_first_epoch bigint,
     p_now bigint,
@@ -39,6 +41,9 @@ begin
     insert into {prefix}_subjects as s (key, epoch) values (p_subject, p_first_epoch)
         on conflict (key) do update set key = excluded.key
         returning s.epoch into o_epoch;
+    if exists (select 1 from {prefix}_logins l where l.id = p_id) then
+        raise unique_violation;
+    end if;
     if p_max is not null then
         select count(*) + 1 - p_max into surplus from {prefix}_logins l
             where l.subject_key = p_subject and l.revoked_at is null and l.ends_at > p_now and l.epoch = o_epoch
@@ -49,10 +54,12 @@ begin
         if surplus > 0 then
             -- Once more, with the rows locked: one that somebody else ends meanwhile is not ended for this login.
             o_ended := array(
-                select l.id from {prefix}_logins l
-                    where l.subject_key = p_subject and l.revoked_at is null and l.ends_at > p_now
-                        and l.epoch = o_epoch and l.id is distinct from p_replaces
-                    order by l.created, l.id for update
+                select living.id from (
+                    select l.id, l.created from {prefix}_logins l
+                        where l.subject_key = p_subject and l.revoked_at is null and l.ends_at > p_now
+                            and l.epoch = o_epoch and l.id is distinct from p_replaces
+                        order by l.id for update
+                ) living order by living.created, living.id
             );
             surplus := cardinality(o_ended) + 1 - p_max;
             o_ended := coalesce(o_ended[1:greatest(surplus, 0)], array[]::text[]);
@@ -111,9 +118,12 @@ begin
     if p_rekeys or p_keep is null then
         update {prefix}_subjects s set epoch = new_epoch where s.key = p_subject;
     end if;
-    with gone as (
-        update {prefix}_logins l set revoked_at = p_at, revoked_reason = p_reason
+    with living as (
+        select l.id from {prefix}_logins l
             where l.subject_key = p_subject and l.revoked_at is null and l.id is distinct from p_keep
+            order by l.id for update
+    ), gone as (
+        update {prefix}_logins l set revoked_at = p_at, revoked_reason = p_reason from living where l.id = living.id
             returning l.id
     )
     select coalesce(array_agg(gone.id), array[]::text[]) into ended from gone;
@@ -122,41 +132,41 @@ begin
 end
 $$;
 
--- Removes logins that have ended, and their subjects if they have no others.
+-- Removes logins that have ended, and their subjects if they have no others. The subjects are locked before their logins,
+-- as all steps do, and both in one order: so no two steps wait for each other.
 create function {prefix}_purge(p_subject bytea, p_before bigint, p_limit bigint, p_channel text)
 returns setof {prefix}_logins language plpgsql as $$
 declare
+    due text[];
+    theirs bytea[];
     gone {prefix}_logins[];
-    one bytea;
 begin
     if p_subject is null then
-        with due as (
-            select d.id from {prefix}_logins d where d.ends_at <= p_before
-                order by d.ends_at, d.id limit p_limit for update skip locked
-        ), removed as (
-            delete from {prefix}_logins l using due where l.id = due.id returning l as login
-        )
-        select array_agg(removed.login) into gone from removed;
+        due := array(select d.id from {prefix}_logins d where d.ends_at <= p_before order by d.ends_at, d.id limit p_limit);
     else
-        with due as (
+        due := array(
             select d.id from {prefix}_logins d where d.subject_key = p_subject and d.ends_at <= p_before
-                order by d.id limit p_limit for update skip locked
-        ), removed as (
-            delete from {prefix}_logins l using due where l.id = due.id returning l as login
-        )
-        select array_agg(removed.login) into gone from removed;
+                order by d.id limit p_limit
+        );
     end if;
+    theirs := array(select distinct l.subject_key from {prefix}_logins l where l.id = any(due));
+    perform 1 from {prefix}_subjects s where s.key = any(theirs) order by s.key for update;
+    -- Once more, behind the locks: what is no longer due stays.
+    with locked as (
+        select l.id from {prefix}_logins l where l.id = any(due) and l.ends_at <= p_before order by l.id for update
+    ), removed as (
+        delete from {prefix}_logins l using locked where l.id = locked.id returning l as login
+    )
+    select array_agg(removed.login) into gone from removed;
     if gone is null then
         return;
     end if;
-    -- In one order, so that two of these do not wait for each other.
-    for one in select distinct g.subject_key from unnest(gone) g order by 1 loop
-        perform 1 from {prefix}_subjects s where s.key = one for update;
-        -- Behind the lock: a login that came meanwhile is seen.
-        delete from {prefix}_subjects s where s.key = one
-            and not exists (select 1 from {prefix}_logins l where l.subject_key = one);
-    end loop;
-    perform {prefix}_tell(p_channel, array(select g.id from unnest(gone) g));
+    delete from {prefix}_subjects s where s.key = any(theirs)
+        and not exists (select 1 from {prefix}_logins l where l.subject_key = s.key);
+    -- Many are not told: a copy of what has ended lets nobody in, and "anything" would cost the copies of the living.
+    if cardinality(gone) <= 64 then
+        perform {prefix}_tell(p_channel, array(select g.id from unnest(gone) g));
+    end if;
     return query select * from unnest(gone);
 end
 $$;

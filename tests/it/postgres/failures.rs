@@ -6,11 +6,12 @@ use futures_util::{FutureExt, future::join_all};
 use portcullis::{
     PostgresStore,
     event::RevokeReason,
-    store::{Revocation, StoreErrorKind, TokenStore},
+    identity::Subject,
+    store::{Keep, Purge, Revocation, StoreErrorKind, SubjectRevocation, TokenStore},
 };
 use tokio::net::TcpListener;
 
-use super::{NOW, Place, eventually, id, insert, insertion, login, shown, timed};
+use super::{NOW, Place, columns, eventually, id, insert, insertion, login, shown, timed};
 use crate::servers::{PASSWORD, PostgresServer, Proxy};
 
 const LIMIT: Duration = Duration::from_millis(800);
@@ -183,6 +184,38 @@ async fn r060_an_answer_that_is_cut_off_is_an_error_and_a_look_up_is_asked_again
     proxy.cut_next_reply_after(0);
     assert!(store.find(&id("a")).wait().await.unwrap().is_some(), "on a new connection");
     assert!(!proxy.waits_to_cut());
+}
+
+/// Two steps that lock in opposite orders would wait for each other until the server ends one of them, which it is told to
+/// do very late here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r060_the_ends_of_subjects_and_purges_do_not_wait_for_each_other() {
+    let place = Place::new().await;
+    let name = place.database.sql("select current_database()");
+    place.database.sql(&format!("alter database {} set deadlock_timeout = '60s'", name.trim()));
+    let (one, two) = (place.store(), place.store());
+    for round in 0..8 {
+        for number in 0..40 {
+            let mut login =
+                columns(id(&format!("{round}x{number}")), Subject::local(format!("u{}", number % 8)));
+            // Not revoked, and due.
+            login.access_expires = NOW;
+            one.insert(login.into(), insertion()).await.unwrap();
+        }
+        let purging = async { one.purge(&Purge::new(None, NOW, 100)).await.unwrap().len() };
+        let ending = join_all((0..8).map(|number| {
+            let subject = Subject::local(format!("u{number}"));
+            let two = &two;
+            async move {
+                let all = SubjectRevocation::new(Revocation::new(NOW, RevokeReason::Logout), Keep::Nothing);
+                two.revoke_subject(&subject, all).await.unwrap()
+            }
+        }));
+        let (purged, _ended) = tokio::join!(purging, ending);
+        let rest = one.purge(&Purge::new(None, NOW, 100)).await.unwrap().len();
+        assert_eq!(purged + rest, 40);
+    }
+    assert_eq!((place.count("logins"), place.count("subjects")), (0, 0));
 }
 
 #[tokio::test]
