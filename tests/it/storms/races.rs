@@ -22,10 +22,10 @@ use crate::support::refresh_text;
 /// As many rounds of fifty as take some seconds.
 fn rounds(site: &Site) -> u32 {
     match site.engine {
-        Engine::Memory => 1_000,
-        Engine::Redis | Engine::Valkey => 300,
-        Engine::Sqlite => 150,
-        Engine::Postgres => 60,
+        Engine::Memory => 500,
+        Engine::Redis | Engine::Valkey => 150,
+        Engine::Sqlite => 80,
+        Engine::Postgres => 40,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::torture::{Manners, Network};
 fn nobody_is_logged_out(engine: Engine) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let site = runtime.block_on(Site::on(engine));
-    let report = Network::over(site.stores.clone(), now(), Some(runtime), 1, 50, Manners::Shared).run(1_000);
+    let report = Network::over(site.stores, now(), Some(runtime), 1, 50, Manners::Shared).run(1_000);
     assert_eq!((report.logouts, report.reuse), (0, 0), "{report:?}");
     assert_eq!((report.logins_in_store, report.living_pairs), (1, 1), "one lineage");
     assert!(report.lost > 10 && report.late > 60 && report.repeats > 5, "the network was bad: {report:?}");
