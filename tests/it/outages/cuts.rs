@@ -7,7 +7,7 @@ use portcullis::token::Issued;
 
 use super::{
     on_each_server,
-    places::{App, Place, check_down, check_is, is_or_is_down},
+    places::{App, Place, check_down, is_or_is_down},
 };
 use crate::servers::Proxy;
 
@@ -60,24 +60,25 @@ async fn sec_i07_a_change_whose_answer_is_cut_is_never_called_done_unless_it_is(
     let (app, direct) = (place.app_behind(&proxy), place.app());
     let check_out = async |login: &Issued| assert_eq!(direct.me(login).await.status, 401);
     for length in LENGTHS {
-        let (refreshed, ended) = (app.login("ada").await, app.login("bob").await);
-        let revoked = app.login("carol").await;
-        check_is(&app.me(&refreshed).await, "ada");
+        let (refreshed, ended) = (direct.login("ada").await, direct.login("bob").await);
+        let revoked = direct.login("carol").await;
+        app.check_works_again(&refreshed, "ada").await;
         proxy.cut_next_reply_after(length);
-        let answer = app.refresh(&refreshed).await;
-        if answer.status == 200 {
-            app.check_refreshed(&answer, &refreshed, "ada").await;
-        } else {
+        let mut answer = app.refresh(&refreshed).await;
+        if answer.status != 200 {
             check_down(&answer);
-            let answer = app.refresh(&refreshed).await;
-            direct.check_refreshed(&answer, &refreshed, "ada").await;
+            answer = app.refresh(&refreshed).await;
         }
+        direct.check_refreshed(&answer, &refreshed, "ada").await;
         proxy.cut_next_reply_after(length);
-        let answer = app.log_out(&ended).await;
-        if answer.status != 204 {
-            check_down(&answer);
-            assert_eq!(app.log_out(&ended).await.status, 204);
-        }
+        let is_out = async || {
+            let answer = app.log_out(&ended).await;
+            answer.status == 204 || {
+                check_down(&answer);
+                false
+            }
+        };
+        again("a logout", is_out).await;
         check_out(&ended).await;
         // Without the look-up that goes before: this reply is the one that is cut.
         let id = revoked.record().id();
@@ -85,10 +86,20 @@ async fn sec_i07_a_change_whose_answer_is_cut_is_never_called_done_unless_it_is(
         let done = app.tokens.revoke(&id).await;
         assert!(done.is_err() || length > 0, "nobody has said so");
         if done.is_err() {
-            app.tokens.revoke(&id).await.unwrap();
+            again("a revocation", async || app.tokens.revoke(&id).await.is_ok()).await;
         }
         check_out(&revoked).await;
     }
+}
+
+/// One reply was cut, and what is left of an earlier one may break another.
+async fn again(what: &str, mut done: impl AsyncFnMut() -> bool) {
+    for _ in 0..3 {
+        if done().await {
+            return;
+        }
+    }
+    panic!("no {what}");
 }
 
 on_each_server! {
