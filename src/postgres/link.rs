@@ -117,7 +117,10 @@ impl Link {
         };
         let (lane, _counted) = self.idlest();
         for attempt_left in (0..ATTEMPTS).rev() {
-            let attempt = lane.current.load_full();
+            let mut attempt = lane.current.load_full();
+            if attempt.has_failed() {
+                attempt = self.replace(lane, &attempt);
+            }
             let used_before = attempt.is_done();
             let connection = match attempt.connection().await {
                 Ok(connection) => connection,
@@ -178,9 +181,10 @@ impl Link {
     }
 
     /// The next step makes a new connection, unless somebody has seen to that.
-    fn replace(&self, lane: &Lane, attempt: &Arc<Attempt>) {
+    fn replace(&self, lane: &Lane, attempt: &Arc<Attempt>) -> Arc<Attempt> {
         let next = Attempt::new(&self.opener, &self.texts, self.limit);
         lane.current.compare_and_swap(attempt, Arc::new(next));
+        lane.current.load_full()
     }
 }
 
@@ -204,6 +208,14 @@ impl Attempt {
 
     fn is_done(&self) -> bool {
         self.0.peek().is_some()
+    }
+
+    /// Whether it has failed already. Nobody may have been there to see it, and that may be long ago.
+    fn has_failed(&self) -> bool {
+        match self.0.peek() {
+            Some(end) => end.is_err(),
+            None => self.0.clone().now_or_never().is_some_and(|end| end.is_err()),
+        }
     }
 
     async fn connection(&self) -> Result<Arc<Connection>, Failure> {

@@ -3,14 +3,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use futures_util::{FutureExt, future::Shared};
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult,
     ScriptInvocation, ServerErrorKind,
     aio::{MultiplexedConnection, PubSub},
 };
-use tokio::{runtime::Handle, sync::OnceCell, time};
+use tokio::{runtime::Handle, task::AbortHandle, time};
 
 use crate::{
+    maybe_ready::BoxFuture,
     secret::Secret,
     store::{StoreError, StoreErrorKind},
 };
@@ -27,9 +29,15 @@ pub(super) struct Link {
     config: AsyncConnectionConfig,
     connect: Duration,
     response: Duration,
-    /// The cell is replaced with the connection: who asks while one is made waits for the same.
-    current: ArcSwap<OnceCell<MultiplexedConnection>>,
+    current: ArcSwap<Attempt>,
 }
+
+/// A connection, or the attempt to make one. All who wait for it share its end, so that a server that stands still is
+/// not connected to by each of them.
+struct Attempt(Shared<BoxFuture<Result<MultiplexedConnection, Failure>>>);
+
+/// A task that ends with this.
+struct Task(AbortHandle);
 
 /// What the server is asked to do in one step.
 #[derive(Clone, Copy)]
@@ -71,7 +79,8 @@ impl Link {
             .set_connection_timeout(Some(connect))
             .set_response_timeout(Some(response));
         let client = Client::open(url.expose()).ok()?;
-        Some(Self { client, config, connect, response, current: ArcSwap::from_pointee(OnceCell::new()) })
+        let current = ArcSwap::from_pointee(Attempt::new(&client, &config, connect));
+        Some(Self { client, config, connect, response, current })
     }
 
     /// Takes a step on the connection. One that broke while nobody used it, as with a server that was started
@@ -81,13 +90,19 @@ impl Link {
         Handle::try_current().map_err(StoreError::unavailable)?;
         let mut emptied = 0;
         loop {
-            let cell = self.current.load_full();
-            let used_before = cell.initialized();
-            let connection = match cell.get() {
-                Some(connection) => connection,
-                None => self.connection(&cell).await?,
+            let mut attempt = self.current.load_full();
+            if attempt.has_failed() {
+                attempt = self.replace(&attempt);
+            }
+            let used_before = attempt.is_done();
+            let connection = match attempt.connection().await {
+                Ok(connection) => connection,
+                Err(failure) => {
+                    self.replace(&attempt);
+                    return Err(StoreError::unavailable(failure));
+                }
             };
-            let error = match step.take(connection.clone()).await {
+            let error = match step.take(connection).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -97,7 +112,7 @@ impl Link {
                 continue;
             }
             if is_lost(&error) {
-                self.current.compare_and_swap(&cell, Arc::new(OnceCell::new()));
+                self.replace(&attempt);
                 if used_before && again == Again::Harmless && !error.is_timeout() {
                     continue;
                 }
@@ -125,16 +140,60 @@ impl Link {
         answer.is_ok_and(|answer| answer.is_ok())
     }
 
-    async fn connection<'a>(
-        &self,
-        cell: &'a OnceCell<MultiplexedConnection>,
-    ) -> Result<&'a MultiplexedConnection, StoreError> {
-        let connect = || self.client.get_multiplexed_async_connection_with_config(&self.config);
-        // Who waits for another's attempt, which fails, makes one of its own; together they take no longer.
-        time::timeout(self.connect, cell.get_or_try_init(connect))
-            .await
-            .map_err(|_elapsed| StoreError::unavailable(Failure::Timeout))?
-            .map_err(|error| unavailable(&error))
+    /// The next attempt, which somebody else may have put there already.
+    fn replace(&self, attempt: &Arc<Attempt>) -> Arc<Attempt> {
+        let next = Arc::new(Attempt::new(&self.client, &self.config, self.connect));
+        self.current.compare_and_swap(attempt, next);
+        self.current.load_full()
+    }
+}
+
+// ===== impl Attempt =====
+
+impl Attempt {
+    /// Nothing is done before somebody waits.
+    fn new(client: &Client, config: &AsyncConnectionConfig, limit: Duration) -> Self {
+        let (client, config) = (client.clone(), config.clone());
+        let making: BoxFuture<_> = Box::pin(async move {
+            // A task, so that it goes on when those who wait are dropped: its limit would else be over for the next.
+            let connecting =
+                async move { client.get_multiplexed_async_connection_with_config(&config).await };
+            let task = tokio::spawn(time::timeout(limit, connecting));
+            let _ends = Task(task.abort_handle());
+            match task.await {
+                Ok(Ok(made)) => made.map_err(|error| Failure::of(&error)),
+                Ok(Err(_elapsed)) => Err(Failure::Timeout),
+                Err(_ended) => Err(Failure::Connection),
+            }
+        });
+        Self(making.shared())
+    }
+
+    fn is_done(&self) -> bool {
+        self.0.peek().is_some()
+    }
+
+    /// Whether it has failed already. Nobody may have been there to see it, and that may be long ago.
+    fn has_failed(&self) -> bool {
+        match self.0.peek() {
+            Some(end) => end.is_err(),
+            None => self.0.clone().now_or_never().is_some_and(|end| end.is_err()),
+        }
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, Failure> {
+        match self.0.peek() {
+            Some(end) => end.clone(),
+            None => self.0.clone().await,
+        }
+    }
+}
+
+// ===== impl Task =====
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -151,17 +210,11 @@ fn is_lost(error: &RedisError) -> bool {
 }
 
 fn unavailable(error: &RedisError) -> StoreError {
-    let failure = match error.kind() {
-        _ if error.is_timeout() => Failure::Timeout,
-        ErrorKind::Server(_) | ErrorKind::Extension if error.code().is_some() => match error.code() {
-            // `maxmemory` is reached and nothing may be evicted.
-            Some("OOM") => return StoreError::new(StoreErrorKind::Full),
-            code => Failure::Refused(code.filter(|code| is_code(code)).unwrap_or("ERR").to_owned()),
-        },
-        _ if is_lost(error) => Failure::Connection,
-        _ => Failure::Answer,
-    };
-    StoreError::unavailable(failure)
+    match Failure::of(error) {
+        // `maxmemory` is reached and nothing may be evicted.
+        Failure::Refused(code) if code == "OOM" => StoreError::new(StoreErrorKind::Full),
+        failure => StoreError::unavailable(failure),
+    }
 }
 
 fn is_code(text: &str) -> bool {
@@ -180,6 +233,20 @@ impl Step<'_> {
 }
 
 // ===== impl Failure =====
+
+impl Failure {
+    fn of(error: &RedisError) -> Self {
+        match error.kind() {
+            _ if error.is_timeout() => Self::Timeout,
+            ErrorKind::Server(_) | ErrorKind::Extension if error.code().is_some() => {
+                let code = error.code().filter(|code| is_code(code));
+                Self::Refused(code.unwrap_or("ERR").to_owned())
+            }
+            _ if is_lost(error) => Self::Connection,
+            _ => Self::Answer,
+        }
+    }
+}
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -31,6 +31,8 @@ mod inject;
 mod leases;
 mod log;
 mod mock;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod outages;
 mod outcome;
 mod pipeline;
 #[cfg(feature = "postgres")]

@@ -106,6 +106,11 @@ impl Proxy {
         self.set(|mode| mode.round += 1);
     }
 
+    /// How many connections are open now. One that is held is, although its client may have ended it.
+    pub(crate) fn open(&self) -> usize {
+        self.shared.mode.borrow().open
+    }
+
     /// Waits until that many connections are open.
     pub(crate) async fn has_open(&self, count: usize) {
         self.shared.mode.subscribe().wait_for(|mode| mode.open == count).await.unwrap();
