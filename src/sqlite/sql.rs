@@ -135,7 +135,8 @@ statements! {
     list_keys: "select {key} from portcullis_keys where id > ?1 and created < ?3 order by id limit ?2";
     list_keys_of: "select {key} from portcullis_keys where owner = ?4 and id > ?1 and created < ?3 \
          order by id limit ?2";
-    purgeable_keys: "select {key} from portcullis_keys where purgeable <= ?1 order by purgeable limit ?2";
+    purgeable_keys: "select {key} from portcullis_keys \
+         where purgeable <= ?1 and purgeable < 9223372036854775807 order by purgeable limit ?2";
     remove_key: "delete from portcullis_keys where id = ?1";
 
     // ===== one-time values: never is no end =====

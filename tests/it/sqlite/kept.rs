@@ -329,6 +329,7 @@ async fn r060_keys_are_kept_changed_listed_and_removed() {
     assert_eq!(purge(later(100), 1).await, [an_id(1)]);
     assert_eq!(purge(later(99), 9).await, []);
     assert_eq!(purge(Timestamp::from_millis(i64::MAX - 1), 9).await, [an_id(0)]);
+    assert_eq!(purge(never, 9).await, [], "never does not come");
     assert_eq!(list(KeyQuery::new(None, 9), None, never).await.len(), 3);
 }
 
