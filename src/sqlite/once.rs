@@ -22,12 +22,11 @@ fn put(db: &Db, key: &OnceKey, value: &OnceValue, expires: Timestamp, now: Times
     changed(db, &sql.put_once, (key, value.as_bytes(), expires.as_millis(), at))
 }
 
+/// What has ended by this caller's clock stays: by another's it may not have.
 fn take(db: &Db, key: &OnceKey, now: Timestamp) -> Result<Option<OnceValue>, Stop> {
-    let taken = one(db, &db.sql().take_once, [key.as_bytes()], |row| {
-        let value = OnceValue::new(row.get(0)?).map_err(|_length| StoreError::damaged("value"))?;
-        Ok((value, Timestamp::from_millis(row.get(1)?)))
-    })?;
-    Ok(taken.filter(|(_, expires)| !is_over(*expires, now)).map(|(value, _)| value))
+    one(db, &db.sql().take_once, (key.as_bytes(), now.as_millis()), |row| {
+        Ok(OnceValue::new(row.get(0)?).map_err(|_length| StoreError::damaged("value"))?)
+    })
 }
 
 fn is_over(expires: Timestamp, now: Timestamp) -> bool {

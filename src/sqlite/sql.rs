@@ -145,7 +145,8 @@ statements! {
          where portcullis_once.expires <= ?4 and portcullis_once.expires < 9223372036854775807";
     is_once_there: "select 1 from portcullis_once \
          where key = ?1 and (expires > ?2 or expires = 9223372036854775807)";
-    take_once: "delete from portcullis_once where key = ?1 returning value, expires";
+    take_once: "delete from portcullis_once \
+         where key = ?1 and (expires > ?2 or expires = 9223372036854775807) returning value";
     purge_once: "delete from portcullis_once where rowid in (select rowid from portcullis_once \
          where expires <= ?1 and expires < 9223372036854775807 order by expires limit ?2)";
 

@@ -348,6 +348,7 @@ async fn r060_a_value_is_put_and_taken_once() {
     assert!(one.put(&key(1), &first, later(10), NOW).await.unwrap());
     assert!(two.put(&key(1), &second, later(20), later(10)).await.unwrap());
     assert_eq!(two.take(&key(1), later(20)).await.unwrap(), None);
+    assert_eq!(one.take(&key(1), later(19)).await.unwrap(), Some(second), "by this clock it has not ended");
     // One that has ended already is not kept.
     assert!(one.put(&key(1), &first, NOW, NOW).await.unwrap());
     assert_eq!(one.take(&key(1), NOW).await.unwrap(), None);
