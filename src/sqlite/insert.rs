@@ -8,7 +8,7 @@ use super::{
     columns, ends,
     failure::Stop,
     link::Db,
-    logins::{self, BATCH, all, changed, limit, one},
+    logins::{self, BATCH, all, changed, one, readable},
 };
 use crate::{
     event::RevokeReason,
@@ -94,7 +94,7 @@ fn room_for(
     }
     let ended = live.into_iter().take(surplus).collect();
     let before = insertion.purge_before.as_millis();
-    let over = all(db, &sql.over, (subject.as_bytes(), before, now, limit(BATCH)), columns::found)?;
+    let over = readable(db, &sql.over, (subject.as_bytes(), before, now), BATCH, columns::found)?;
     Ok((ended, over.into_iter().map(|found| found.record).collect()))
 }
 

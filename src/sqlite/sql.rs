@@ -86,7 +86,7 @@ statements! {
          and {current} and id is not ?3 order by created, id";
     over: "select {login} from {from} where l.subject = ?1 and l.purgeable <= ?2 \
          and not (l.revoked_at is null and l.purgeable > ?3 and l.epoch = s.epoch \
-         and l.everyone = (select everyone from portcullis_state)) order by l.id limit ?4";
+         and l.everyone = (select everyone from portcullis_state)) order by l.id";
     remove: "delete from portcullis_logins where id = ?1";
     rotate: "update portcullis_logins set generation = ?3, previous = refresh, refresh = ?4, access = ?5, \
          nonce = ?6, rotated_at = ?7, last_seen = max(last_seen, ?7), confirmed_at = 9223372036854775807, \
@@ -116,8 +116,8 @@ statements! {
     end_of_page: "select id from portcullis_logins where id > ?1 order by id limit 1 offset ?2";
     mark_page: "update portcullis_logins set revoked_at = ?3, revoked_for = ?4 \
          where id > ?1 and id <= ?2 and revoked_at is null and not ({current})";
-    purgeable: "select {login} from {from} where l.purgeable <= ?1 order by l.purgeable limit ?2";
-    purgeable_of: "select {login} from {from} where l.subject = ?3 and l.purgeable <= ?1 order by l.id limit ?2";
+    purgeable: "select {login} from {from} where l.purgeable <= ?1 order by l.purgeable";
+    purgeable_of: "select {login} from {from} where l.subject = ?2 and l.purgeable <= ?1 order by l.id";
     wipe: "update portcullis_logins set nonce = null where rowid in \
          (select rowid from portcullis_logins where nonce is not null and settled < ?1 limit ?2)";
 
@@ -136,7 +136,7 @@ statements! {
     list_keys_of: "select {key} from portcullis_keys where owner = ?4 and id > ?1 and created < ?3 \
          order by id limit ?2";
     purgeable_keys: "select {key} from portcullis_keys \
-         where purgeable <= ?1 and purgeable < 9223372036854775807 order by purgeable limit ?2";
+         where purgeable <= ?1 and purgeable < 9223372036854775807 order by purgeable";
     remove_key: "delete from portcullis_keys where id = ?1";
 
     // ===== one-time values: never is no end =====
