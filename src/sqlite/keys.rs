@@ -24,7 +24,7 @@ fn insert(db: &Db, key: &KeyRecord) -> Result<(), Stop> {
     if one(db, &sql.is_key_taken, [key.id.as_str()], |_row| Ok(()))?.is_some() {
         return Err(StoreError::new(StoreErrorKind::Conflict).into());
     }
-    db.check_room()?;
+    db.make_room(|| Ok(!purge(db, key.created, BATCH)?.is_empty()))?;
     let owner = SubjectKey::of(&key.owner);
     let params = params![
         KeyRecord::FORMAT,

@@ -15,10 +15,13 @@ use crate::{
 
 fn put(db: &Db, key: &OnceKey, value: &OnceValue, expires: Timestamp, now: Timestamp) -> Result<bool, Stop> {
     let (sql, key, at) = (db.sql(), key.as_bytes(), now.as_millis());
-    if is_over(expires, now) {
-        return Ok(one(db, &sql.is_once_there, (key, at), |_row| Ok(()))?.is_none());
+    if one(db, &sql.is_once_there, (key, at), |_row| Ok(()))?.is_some() {
+        return Ok(false);
     }
-    db.check_room()?;
+    if is_over(expires, now) {
+        return Ok(true);
+    }
+    db.make_room(|| changed(db, &sql.purge_once, (at, limit(BATCH))))?;
     changed(db, &sql.put_once, (key, value.as_bytes(), expires.as_millis(), at))
 }
 

@@ -156,11 +156,12 @@ statements! {
          on conflict (key) do update set state = excluded.state";
     forget_counter: "delete from portcullis_counters where key = ?1";
     drop_idle: "delete from portcullis_counters where key in \
-         (select key from portcullis_counters where state <= ?1 order by state limit 2)";
+         (select key from portcullis_counters where state <= ?1 order by state limit ?2)";
 
     // ===== shared tokens =====
     lease: "select version, expires_at, value, ends_at, span from portcullis_leases where key = ?1 and ends_at > ?2";
     lease_version: "select version from portcullis_leases where key = ?1 and ends_at > ?2";
+    is_lease_there: "select 1 from portcullis_leases where key = ?1";
     put_lease: "insert or replace into portcullis_leases (key, version, expires_at, value, ends_at, span) \
          values (?1, ?2, ?3, ?4, ?5, ?6)";
     remove_lease: "delete from portcullis_leases where key = ?1";
@@ -168,7 +169,7 @@ statements! {
     clear_leases: "delete from portcullis_leases where key in \
          (select key from portcullis_leases where key >= ?1 || ':' and key < ?1 || ';' limit ?2)";
     sweep_leases: "delete from portcullis_leases where key in \
-         (select key from portcullis_leases where ends_at <= ?1 order by ends_at limit 2)";
+         (select key from portcullis_leases where ends_at <= ?1 order by ends_at limit ?2)";
     lock: "select owner, fence, ends_at, span from portcullis_locks where key = ?1 and ends_at > ?2";
     hold_lock: "insert or replace into portcullis_locks (key, owner, fence, ends_at, span) \
          values (?1, ?2, ?3, ?4, ?5)";
