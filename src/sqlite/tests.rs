@@ -183,3 +183,29 @@ async fn r060_what_ended_first_goes_first() {
         assert_eq!(store.purge(&purge).await.unwrap()[0].id.as_str(), id);
     }
 }
+
+/// A loop of logins and logouts must not make each login dearer than the one before.
+#[tokio::test]
+async fn r022_only_the_living_are_looked_at() {
+    let kept = Kept::new();
+    let store = kept.open().await;
+    let plans = store.read(|db| {
+        let sql = db.sql();
+        let mut plans = Vec::new();
+        for text in [&sql.live, &sql.revoke_of] {
+            let mut plan = db.prepare(&format!("explain query plan {text}"))?;
+            let count = plan.parameter_count();
+            let mut rows = plan.query(rusqlite::params_from_iter((0..count).map(|_| "x")))?;
+            let mut lines = String::new();
+            while let Some(row) = rows.next()? {
+                lines.push_str(&row.get::<_, String>(3)?);
+                lines.push('\n');
+            }
+            plans.push(lines);
+        }
+        Ok(plans)
+    });
+    for plan in plans.await.unwrap() {
+        assert!(plan.contains("USING INDEX portcullis_logins_living"), "{plan}");
+    }
+}
