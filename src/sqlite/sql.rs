@@ -10,7 +10,8 @@ const LOGIN: &str = "l.format, l.id, s.issuer, s.id, l.channel, l.browser_sessio
      l.refresh_ttl, l.access_expires, l.refresh_expires, l.absolute_expires, l.epoch, l.everyone, l.revoked_at, \
      l.revoked_for, s.epoch, (select everyone from portcullis_state)";
 
-/// Where they are read from: the login first, then its subject, whatever the planner may think.
+/// Where they are read from: the login first, then its subject, whatever the planner may think. Issuer and id are the
+/// subject's, so a login without a subject could not be put together; foreign keys keep that from happening.
 const FROM: &str = "portcullis_logins as l cross join portcullis_subjects as s on s.key = l.subject";
 
 /// The columns of a key, in the order in which they are read.
