@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{
     failure::Stop,
     link::Db,
-    logins::{changed, one},
+    logins::{BATCH, changed, limit, one},
     store::{Place, SqliteStore},
 };
 use crate::{
@@ -15,17 +15,19 @@ use crate::{
 };
 
 /// Nobody else writes between the look and the write: the transaction has the lock.
-fn hit(db: &Db, key: &CounterKey, limit: Limit, now: Timestamp) -> Result<Hit, Stop> {
+fn hit(db: &Db, key: &CounterKey, rate: Limit, now: Timestamp) -> Result<Hit, Stop> {
     let sql = db.sql();
     let known = one(db, &sql.counter, [key.as_bytes()], |row| Ok(CounterState::from_micros(row.get(0)?)))?;
-    let next = match limit.step(known.unwrap_or(CounterState::UNSEEN), now) {
+    let next = match rate.step(known.unwrap_or(CounterState::UNSEEN), now) {
         Ok(next) => next,
         Err(wait) => return Ok(Hit::refused(wait)),
     };
     if known.is_none() {
-        db.check_room()?;
+        let drop_idle =
+            |count| changed(db, &sql.drop_idle, (now.as_millis().saturating_mul(1000), limit(count)));
         // Two, so that their number falls again after a flood.
-        changed(db, &sql.drop_idle, [now.as_millis().saturating_mul(1000)])?;
+        drop_idle(2)?;
+        db.make_room(|| drop_idle(BATCH))?;
     }
     changed(db, &sql.set_counter, (key.as_bytes(), next.as_micros()))?;
     Ok(Hit::allowed())

@@ -8,7 +8,7 @@ use super::{
     columns,
     failure::Stop,
     link::Db,
-    logins::{self, all, changed, limit, one},
+    logins::{self, all, changed, limit, one, readable},
 };
 use crate::{
     clock::Timestamp,
@@ -81,10 +81,10 @@ pub(super) fn purge(
     before: Timestamp,
     count: usize,
 ) -> Result<Vec<Arc<LoginRecord>>, Stop> {
-    let (sql, before, count) = (db.sql(), before.as_millis(), limit(count));
+    let (sql, before) = (db.sql(), before.as_millis());
     let found = match subject {
-        Some(key) => all(db, &sql.purgeable_of, (before, count, key.as_bytes()), columns::found)?,
-        None => all(db, &sql.purgeable, (before, count), columns::found)?,
+        Some(key) => readable(db, &sql.purgeable_of, (before, key.as_bytes()), count, columns::found)?,
+        None => readable(db, &sql.purgeable, [before], count, columns::found)?,
     };
     for found in &found {
         changed(db, &sql.remove, [found.record.id().as_str()])?;

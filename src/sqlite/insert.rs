@@ -8,7 +8,7 @@ use super::{
     columns, ends,
     failure::Stop,
     link::Db,
-    logins::{self, BATCH, all, changed, limit, one},
+    logins::{self, BATCH, all, changed, one, readable},
 };
 use crate::{
     event::RevokeReason,
@@ -61,14 +61,15 @@ pub(super) fn insert(db: &Db, record: &LoginRecord, insertion: &Insertion) -> Re
     Ok(Inserted { record: Arc::new(LoginRecord::from(login)), ended, replaced, purged })
 }
 
-/// Where the file is as large as it may become, what has ended goes first. If the login is refused in the end, all of it is
-/// as it was.
+/// Returns what had to go for it.
 fn make_room(db: &Db, insertion: &Insertion) -> Result<Vec<Arc<LoginRecord>>, Stop> {
-    if db.check_room().is_ok() {
-        return Ok(Vec::new());
-    }
-    let purged = ends::purge(db, None, insertion.purge_before, BATCH)?;
-    db.check_room()?;
+    let mut purged = Vec::new();
+    db.make_room(|| {
+        let batch = ends::purge(db, None, insertion.purge_before, BATCH)?;
+        let some = !batch.is_empty();
+        purged.extend(batch);
+        Ok(some)
+    })?;
     Ok(purged)
 }
 
@@ -94,7 +95,7 @@ fn room_for(
     }
     let ended = live.into_iter().take(surplus).collect();
     let before = insertion.purge_before.as_millis();
-    let over = all(db, &sql.over, (subject.as_bytes(), before, now, limit(BATCH)), columns::found)?;
+    let over = readable(db, &sql.over, (subject.as_bytes(), before, now), BATCH, columns::found)?;
     Ok((ended, over.into_iter().map(|found| found.record).collect()))
 }
 

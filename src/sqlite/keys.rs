@@ -9,7 +9,7 @@ use super::{
     columns,
     failure::Stop,
     link::Db,
-    logins::{BATCH, all, changed, limit, one},
+    logins::{BATCH, all, changed, limit, one, readable},
     store::{Place, SqliteStore},
 };
 use crate::{
@@ -24,7 +24,7 @@ fn insert(db: &Db, key: &KeyRecord) -> Result<(), Stop> {
     if one(db, &sql.is_key_taken, [key.id.as_str()], |_row| Ok(()))?.is_some() {
         return Err(StoreError::new(StoreErrorKind::Conflict).into());
     }
-    db.check_room()?;
+    db.make_room(|| Ok(!purge(db, key.created, BATCH)?.is_empty()))?;
     let owner = SubjectKey::of(&key.owner);
     let params = params![
         KeyRecord::FORMAT,
@@ -50,7 +50,7 @@ fn insert(db: &Db, key: &KeyRecord) -> Result<(), Stop> {
 
 fn purge(db: &Db, before: Timestamp, count: usize) -> Result<Vec<Arc<KeyRecord>>, Stop> {
     let sql = db.sql();
-    let keys = all(db, &sql.purgeable_keys, (before.as_millis(), limit(count)), columns::key)?;
+    let keys = readable(db, &sql.purgeable_keys, [before.as_millis()], count, columns::key)?;
     for key in &keys {
         changed(db, &sql.remove_key, [key.id.as_str()])?;
     }

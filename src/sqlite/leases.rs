@@ -82,8 +82,13 @@ fn put(
     if !is_as_expected(db, key, expect, now)? {
         return Ok(LeaseWrite::Changed);
     }
-    changed(db, &sql.sweep_leases, [now.as_millis()])?;
-    db.check_room()?;
+    let is_new = one(db, &sql.is_lease_there, [key.as_str()], |_row| Ok(()))?.is_none();
+    let sweep = |count| changed(db, &sql.sweep_leases, (now.as_millis(), limit(count)));
+    sweep(2)?;
+    // A token that takes the place of another is not refused: it may be the only copy of a refresh token.
+    if is_new {
+        db.make_room(|| sweep(BATCH))?;
+    }
     let (life, version) = (Life::begin(now, ttl), record.version().get().cast_signed());
     let end = record.expires_at().as_millis();
     let params = (key.as_str(), version, end, record.value(), life.end.as_millis(), life.span);

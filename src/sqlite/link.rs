@@ -112,11 +112,22 @@ impl Db {
     }
 
     /// Refuses what is new where the file is nearly as large as it may become: else nothing could be ended any more.
-    pub(super) fn check_room(&self) -> Result<(), Stop> {
+    fn check_room(&self) -> Result<(), Stop> {
         let Some(pages_max) = self.pages_max else { return Ok(()) };
         let number = |pragma| self.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i64>(0));
         let in_use = number("pragma page_count")? - number("pragma freelist_count")?;
         if in_use < pages_max { Ok(()) } else { Err(StoreError::new(StoreErrorKind::Full).into()) }
+    }
+
+    /// Where there is no room, what has ended goes first, a batch at a time, until there is some or nothing more goes. If
+    /// the step is refused in the end, all of it is as it was.
+    pub(super) fn make_room(&self, mut sweep: impl FnMut() -> Result<bool, Stop>) -> Result<(), Stop> {
+        while let Err(full) = self.check_room() {
+            if !sweep()? {
+                return Err(full);
+            }
+        }
+        Ok(())
     }
 
     /// What is written to a file without a name is lost.

@@ -47,6 +47,30 @@ pub(super) fn all<T>(
     Ok(found)
 }
 
+/// The first rows of a query that can be read. Those that cannot, damaged or of a later format, stay where they are and
+/// are in nobody's way.
+pub(super) fn readable<T>(
+    db: &Db,
+    sql: &str,
+    params: impl rusqlite::Params,
+    count: usize,
+    read: impl Fn(&rusqlite::Row<'_>) -> Result<T, Stop>,
+) -> Result<Vec<T>, Stop> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while found.len() < count
+        && let Some(row) = rows.next()?
+    {
+        match read(row) {
+            Ok(value) => found.push(value),
+            Err(Stop::Answer(_unreadable)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(found)
+}
+
 /// The one row of a query, or none.
 pub(super) fn one<T>(
     db: &Db,

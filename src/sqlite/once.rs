@@ -15,19 +15,21 @@ use crate::{
 
 fn put(db: &Db, key: &OnceKey, value: &OnceValue, expires: Timestamp, now: Timestamp) -> Result<bool, Stop> {
     let (sql, key, at) = (db.sql(), key.as_bytes(), now.as_millis());
-    if is_over(expires, now) {
-        return Ok(one(db, &sql.is_once_there, (key, at), |_row| Ok(()))?.is_none());
+    if one(db, &sql.is_once_there, (key, at), |_row| Ok(()))?.is_some() {
+        return Ok(false);
     }
-    db.check_room()?;
+    if is_over(expires, now) {
+        return Ok(true);
+    }
+    db.make_room(|| changed(db, &sql.purge_once, (at, limit(BATCH))))?;
     changed(db, &sql.put_once, (key, value.as_bytes(), expires.as_millis(), at))
 }
 
+/// What has ended by this caller's clock stays: by another's it may not have.
 fn take(db: &Db, key: &OnceKey, now: Timestamp) -> Result<Option<OnceValue>, Stop> {
-    let taken = one(db, &db.sql().take_once, [key.as_bytes()], |row| {
-        let value = OnceValue::new(row.get(0)?).map_err(|_length| StoreError::damaged("value"))?;
-        Ok((value, Timestamp::from_millis(row.get(1)?)))
-    })?;
-    Ok(taken.filter(|(_, expires)| !is_over(*expires, now)).map(|(value, _)| value))
+    one(db, &db.sql().take_once, (key.as_bytes(), now.as_millis()), |row| {
+        Ok(OnceValue::new(row.get(0)?).map_err(|_length| StoreError::damaged("value"))?)
+    })
 }
 
 fn is_over(expires: Timestamp, now: Timestamp) -> bool {

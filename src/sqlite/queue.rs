@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
 };
@@ -56,12 +57,13 @@ impl<J: Send + 'static> Queue<J> {
         Arc::clone(&self.room).try_acquire_owned().map(Room).map_err(|_full_or_closed| Failure::Crowded)
     }
 
-    /// Adds a job, and starts a thread that does `work` if none is free and there may be another.
+    /// Adds a job, and starts a thread that does what `work` makes if none is free and there may be another. A thread
+    /// whose work panics begins anew: others may wait behind it.
     pub(super) fn push<W>(
         self: &Arc<Self>,
         job: J,
         room: Room,
-        work: impl FnOnce() -> W,
+        work: impl Fn() -> W + Send + 'static,
     ) -> Result<(), Failure>
     where
         W: FnMut(&Self) -> bool + Send + 'static,
@@ -79,10 +81,17 @@ impl<J: Send + 'static> Queue<J> {
         }
         state.threads += 1;
         drop(state);
-        let (queue, mut work) = (Arc::clone(self), work());
+        let queue = Arc::clone(self);
         let body = move || {
             let serving = Serving(&queue);
-            while work(serving.0) {}
+            loop {
+                let mut work = work();
+                // Nothing of what has panicked is used again, and whoever waited for it is told by its end.
+                let served = panic::catch_unwind(AssertUnwindSafe(|| while work(serving.0) {}));
+                if served.is_ok() {
+                    break;
+                }
+            }
         };
         match thread::Builder::new().name("portcullis-sqlite".to_owned()).spawn(body) {
             // The handle is dropped: the thread ends by itself when the queue is closed.

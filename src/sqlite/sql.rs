@@ -10,7 +10,8 @@ const LOGIN: &str = "l.format, l.id, s.issuer, s.id, l.channel, l.browser_sessio
      l.refresh_ttl, l.access_expires, l.refresh_expires, l.absolute_expires, l.epoch, l.everyone, l.revoked_at, \
      l.revoked_for, s.epoch, (select everyone from portcullis_state)";
 
-/// Where they are read from: the login first, then its subject, whatever the planner may think.
+/// Where they are read from: the login first, then its subject, whatever the planner may think. Issuer and id are the
+/// subject's, so a login without a subject could not be put together; foreign keys keep that from happening.
 const FROM: &str = "portcullis_logins as l cross join portcullis_subjects as s on s.key = l.subject";
 
 /// The columns of a key, in the order in which they are read.
@@ -86,7 +87,7 @@ statements! {
          and {current} and id is not ?3 order by created, id";
     over: "select {login} from {from} where l.subject = ?1 and l.purgeable <= ?2 \
          and not (l.revoked_at is null and l.purgeable > ?3 and l.epoch = s.epoch \
-         and l.everyone = (select everyone from portcullis_state)) order by l.id limit ?4";
+         and l.everyone = (select everyone from portcullis_state)) order by l.id";
     remove: "delete from portcullis_logins where id = ?1";
     rotate: "update portcullis_logins set generation = ?3, previous = refresh, refresh = ?4, access = ?5, \
          nonce = ?6, rotated_at = ?7, last_seen = max(last_seen, ?7), confirmed_at = 9223372036854775807, \
@@ -116,8 +117,8 @@ statements! {
     end_of_page: "select id from portcullis_logins where id > ?1 order by id limit 1 offset ?2";
     mark_page: "update portcullis_logins set revoked_at = ?3, revoked_for = ?4 \
          where id > ?1 and id <= ?2 and revoked_at is null and not ({current})";
-    purgeable: "select {login} from {from} where l.purgeable <= ?1 order by l.purgeable limit ?2";
-    purgeable_of: "select {login} from {from} where l.subject = ?3 and l.purgeable <= ?1 order by l.id limit ?2";
+    purgeable: "select {login} from {from} where l.purgeable <= ?1 order by l.purgeable";
+    purgeable_of: "select {login} from {from} where l.subject = ?2 and l.purgeable <= ?1 order by l.id";
     wipe: "update portcullis_logins set nonce = null where rowid in \
          (select rowid from portcullis_logins where nonce is not null and settled < ?1 limit ?2)";
 
@@ -135,7 +136,8 @@ statements! {
     list_keys: "select {key} from portcullis_keys where id > ?1 and created < ?3 order by id limit ?2";
     list_keys_of: "select {key} from portcullis_keys where owner = ?4 and id > ?1 and created < ?3 \
          order by id limit ?2";
-    purgeable_keys: "select {key} from portcullis_keys where purgeable <= ?1 order by purgeable limit ?2";
+    purgeable_keys: "select {key} from portcullis_keys \
+         where purgeable <= ?1 and purgeable < 9223372036854775807 order by purgeable";
     remove_key: "delete from portcullis_keys where id = ?1";
 
     // ===== one-time values: never is no end =====
@@ -144,7 +146,8 @@ statements! {
          where portcullis_once.expires <= ?4 and portcullis_once.expires < 9223372036854775807";
     is_once_there: "select 1 from portcullis_once \
          where key = ?1 and (expires > ?2 or expires = 9223372036854775807)";
-    take_once: "delete from portcullis_once where key = ?1 returning value, expires";
+    take_once: "delete from portcullis_once \
+         where key = ?1 and (expires > ?2 or expires = 9223372036854775807) returning value";
     purge_once: "delete from portcullis_once where rowid in (select rowid from portcullis_once \
          where expires <= ?1 and expires < 9223372036854775807 order by expires limit ?2)";
 
@@ -154,11 +157,12 @@ statements! {
          on conflict (key) do update set state = excluded.state";
     forget_counter: "delete from portcullis_counters where key = ?1";
     drop_idle: "delete from portcullis_counters where key in \
-         (select key from portcullis_counters where state <= ?1 order by state limit 2)";
+         (select key from portcullis_counters where state <= ?1 order by state limit ?2)";
 
     // ===== shared tokens =====
     lease: "select version, expires_at, value, ends_at, span from portcullis_leases where key = ?1 and ends_at > ?2";
     lease_version: "select version from portcullis_leases where key = ?1 and ends_at > ?2";
+    is_lease_there: "select 1 from portcullis_leases where key = ?1";
     put_lease: "insert or replace into portcullis_leases (key, version, expires_at, value, ends_at, span) \
          values (?1, ?2, ?3, ?4, ?5, ?6)";
     remove_lease: "delete from portcullis_leases where key = ?1";
@@ -166,7 +170,7 @@ statements! {
     clear_leases: "delete from portcullis_leases where key in \
          (select key from portcullis_leases where key >= ?1 || ':' and key < ?1 || ';' limit ?2)";
     sweep_leases: "delete from portcullis_leases where key in \
-         (select key from portcullis_leases where ends_at <= ?1 order by ends_at limit 2)";
+         (select key from portcullis_leases where ends_at <= ?1 order by ends_at limit ?2)";
     lock: "select owner, fence, ends_at, span from portcullis_locks where key = ?1 and ends_at > ?2";
     hold_lock: "insert or replace into portcullis_locks (key, owner, fence, ends_at, span) \
          values (?1, ?2, ?3, ?4, ?5)";

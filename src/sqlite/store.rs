@@ -122,8 +122,9 @@ impl SqliteStore {
         self.within_limit(async {
             let readers = &self.0.readers;
             let room = readers.room().await?;
-            readers.push(Box::new(read), room, || {
-                let mut link = Link::new(Arc::clone(&self.0.settings), Access::Read);
+            let settings = Arc::clone(&self.0.settings);
+            readers.push(Box::new(read), room, move || {
+                let mut link = Link::new(Arc::clone(&settings), Access::Read);
                 move |queue: &Queue<Read>| {
                     let jobs = queue.take(1);
                     let goes_on = !jobs.is_empty();
@@ -156,8 +157,9 @@ impl SqliteStore {
             Place::Awaited => writer.room().await?,
             Place::AtOnce => writer.try_room()?,
         };
-        writer.push(work, room, || {
-            let mut link = Link::new(Arc::clone(&self.0.settings), Access::Write);
+        let settings = Arc::clone(&self.0.settings);
+        writer.push(work, room, move || {
+            let mut link = Link::new(Arc::clone(&settings), Access::Write);
             move |queue: &Queue<Work>| {
                 let jobs = queue.take(GROUP_MAX);
                 let goes_on = !jobs.is_empty();

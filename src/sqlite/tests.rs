@@ -1,10 +1,14 @@
 //! Writes at the moment between a raised epoch and its marks, which nobody outside sees. The rest is in `tests/it/sqlite`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use rusqlite::Connection;
 
-use super::{SqliteStore, ends, store::Place};
+use super::{SqliteStore, ends, queue::Queue, store::Place};
 use crate::{
     TokenPolicy, TokenService,
     clock::{ManualClock, Timestamp},
@@ -182,4 +186,58 @@ async fn r060_what_ended_first_goes_first() {
         let purge = Purge::new(None, NOW.plus(Duration::from_secs(60)), 1);
         assert_eq!(store.purge(&purge).await.unwrap()[0].id.as_str(), id);
     }
+}
+
+/// A loop of logins and logouts must not make each login dearer than the one before.
+#[tokio::test]
+async fn r022_only_the_living_are_looked_at() {
+    let kept = Kept::new();
+    let store = kept.open().await;
+    let plans = store.read(|db| {
+        let sql = db.sql();
+        let mut plans = Vec::new();
+        for text in [&sql.live, &sql.revoke_of] {
+            let mut plan = db.prepare(&format!("explain query plan {text}"))?;
+            let count = plan.parameter_count();
+            let mut rows = plan.query(rusqlite::params_from_iter((0..count).map(|_| "x")))?;
+            let mut lines = String::new();
+            while let Some(row) = rows.next()? {
+                lines.push_str(&row.get::<_, String>(3)?);
+                lines.push('\n');
+            }
+            plans.push(lines);
+        }
+        Ok(plans)
+    });
+    for plan in plans.await.unwrap() {
+        assert!(plan.contains("USING INDEX portcullis_logins_living"), "{plan}");
+    }
+}
+
+/// What waits behind a step that panics is done all the same, though nobody comes after it.
+#[tokio::test]
+async fn r060_a_panic_leaves_nobody_waiting() {
+    type Job = Box<dyn FnOnce() + Send>;
+    let queue: Arc<Queue<Job>> = Queue::new(1, 8);
+    let work = || {
+        |queue: &Queue<Job>| {
+            let jobs = queue.take(1);
+            let goes_on = !jobs.is_empty();
+            jobs.into_iter().for_each(|job| job());
+            goes_on
+        }
+    };
+    let (begin, begun) = mpsc::channel::<()>();
+    let (done, is_done) = mpsc::channel();
+    let first: Job = Box::new(move || {
+        begun.recv().unwrap();
+        panic!("a step of the test panics");
+    });
+    let second: Job = Box::new(move || done.send(()).unwrap());
+    for job in [first, second] {
+        queue.push(job, queue.try_room().unwrap(), work).unwrap();
+    }
+    begin.send(()).unwrap();
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(20)), Ok(()));
+    queue.close();
 }

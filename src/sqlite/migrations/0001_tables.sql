@@ -68,6 +68,8 @@ create table portcullis_logins (
 ) strict;
 
 create index portcullis_logins_subject on portcullis_logins (subject, id);
+-- The living alone: those that are kept for audit make nothing dearer.
+create index portcullis_logins_living on portcullis_logins (subject) where revoked_at is null;
 create index portcullis_logins_purgeable on portcullis_logins (purgeable);
 create index portcullis_logins_settled on portcullis_logins (settled) where nonce is not null;
 

@@ -5,14 +5,15 @@ use std::{fs, time::Duration};
 use futures_util::future::{join, join_all};
 use portcullis::{
     SqliteStore,
-    clock::{Clock, Timestamp},
+    clock::{Clock, ManualClock, Timestamp},
     credential::Channel,
     identity::Subject,
     store::{
         CounterKey, CounterStore, Expect, KeyRecord, KeyStore, LeaseKey, LeaseNamespace, LeaseRecord,
-        LeaseStore, LeaseVersion, Limit, ListQuery, LoginColumns, OnceKey, OnceStore, OnceValue, Purge,
-        StoreErrorKind, TokenStore,
+        LeaseStore, LeaseVersion, LeaseWrite, Limit, ListQuery, LoginColumns, OnceKey, OnceStore, OnceValue,
+        Purge, StoreErrorKind, TokenStore,
     },
+    text::TokenId,
     token::{IssueErrorKind, IssueOptions, RefreshRequest},
 };
 use serde_json::json;
@@ -132,6 +133,85 @@ async fn r060_a_full_file_refuses_and_keeps_what_it_has() {
         assert!(store.find(&login.record().id()).wait().await.unwrap().is_some(), "the living stay");
     }
     assert!(is_sound(&folder));
+}
+
+/// As many logins as there is room for.
+async fn fill(store: &SqliteStore) {
+    let tokens = service(store);
+    for _ in 0..1_000 {
+        let options = IssueOptions::default().context_of(&json!({"agent": "x".repeat(3_000)}));
+        if tokens.issue_for_header(Subject::local("bob"), options).await.is_err() {
+            return;
+        }
+    }
+    panic!("the file was never full");
+}
+
+/// Of each kind, so much that a bounded file has no room for another until one of them has gone.
+#[tokio::test]
+async fn r060_what_has_ended_makes_room_for_its_kind() {
+    let now = Clock::system().now();
+    let later = |seconds| now.plus(Duration::from_secs(seconds));
+    let key_of = |number: usize| TokenId::parse(&format!("key{number:014}")).unwrap();
+    let once = |number: usize| OnceKey::new("test", &[&number.to_be_bytes()]);
+    let counter = |number: usize| CounterKey::new("test", &[&number.to_be_bytes()]);
+    let namespace = LeaseNamespace::new("shop").unwrap();
+    let lease = |number: usize| LeaseKey::new(&namespace, "crm", &number.to_string());
+    let token = |byte| LeaseRecord::new(LeaseVersion::new(1), Timestamp::NEVER, vec![byte; 500]);
+    for kind in ["keys", "once", "counters", "leases"] {
+        let (folder, time) = (Folder::new(), ManualClock::new(now));
+        folder.open().await;
+        let store = SqliteStore::builder(folder.file()).max_size(1024 * 1024).clock(time.clock());
+        let store = store.step_timeout(Duration::from_secs(60)).build().unwrap();
+        let template = LoginColumns::from(login(&service(&store), "ada").await.record());
+        let add = async |number: usize, at: Timestamp| match kind {
+            "keys" => {
+                let (owner, digest) = (Subject::local("ada"), template.access.clone());
+                let mut key = KeyRecord::new(key_of(number), owner, "sk", digest, at);
+                (key.expires, key.label) = (at.plus(Duration::from_secs(9)), Some("x".repeat(500).into()));
+                store.insert_key(key).await
+            }
+            "once" => {
+                let (value, end) = (OnceValue::new(vec![1; 500]).unwrap(), at.plus(Duration::from_secs(9)));
+                OnceStore::put(&store, &once(number), &value, end, at).await.map(|put| assert!(put))
+            }
+            "counters" => {
+                let hit = store.hit(&counter(number), Limit::per_minute(1), at).wait().await;
+                hit.map(|hit| assert!(hit.is_allowed()))
+            }
+            _ => {
+                time.set(at);
+                let life = Duration::from_secs(9);
+                let put = LeaseStore::put(&store, &lease(number), &token(1), life, Expect::Absent).await;
+                put.map(|put| assert_eq!(put, LeaseWrite::Done))
+            }
+        };
+        let count = 700;
+        join_all((0..count).map(|number| add(number, now)))
+            .await
+            .into_iter()
+            .for_each(|added| added.unwrap());
+        fill(&store).await;
+        assert_eq!(
+            add(count, now).await.unwrap_err().kind(),
+            StoreErrorKind::Full,
+            "{kind}: the living stay"
+        );
+        match kind {
+            "once" => {
+                let again = OnceStore::put(&store, &once(0), &OnceValue::mark(), Timestamp::NEVER, now).await;
+                assert!(!again.unwrap(), "what is there needs no room");
+            }
+            "leases" => {
+                let life = Duration::from_secs(9);
+                let put = LeaseStore::put(&store, &lease(0), &token(2), life, Expect::Anything).await;
+                assert_eq!(put.unwrap(), LeaseWrite::Done, "nor does its successor");
+            }
+            _ => {}
+        }
+        add(count, later(600)).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert!(is_sound(&folder));
+    }
 }
 
 /// They are committed together, and yet each for itself.

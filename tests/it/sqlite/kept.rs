@@ -215,6 +215,56 @@ async fn r060_a_row_that_cannot_be_read_is_no_missing_row() {
     }
 }
 
+/// Such as one of a later version, which runs beside this one.
+#[tokio::test]
+async fn r060_a_row_that_cannot_be_read_is_in_nobodys_way() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let policy = TokenPolicy::builder().limit(LiveLimit::EndOldest(9)).build().unwrap();
+    let tokens = TokenService::new(store.clone(), policy);
+    let template = LoginColumns::from(login(&service(&store), "bob").await.record());
+    let change = |sql: &str, id: &TokenId| {
+        assert_eq!(stranger(&folder.file()).execute(sql, [id.as_str()]), Ok(1));
+    };
+    let ended = Revocation::new(NOW, RevokeReason::Logout);
+    let long_ago = "update portcullis_logins set revoked_at = 1, format = 99 where id = ?1";
+    let unread = login(&tokens, "ada").await.record().id();
+    change(long_ago, &unread);
+    let read = login(&tokens, "ada").await.record().id();
+    assert!(store.revoke(&read, ended).await.unwrap());
+    // A login of the same subject removes what can be read.
+    let mut columns = template.clone();
+    columns.id = TokenId::parse("0000000000000next").unwrap();
+    columns.subject = Subject::local("ada").into();
+    let mut insertion = Insertion::new(Epoch::from_number(1), NOW);
+    (insertion.limit, insertion.purge_before) = (LiveLimit::EndOldest(9), NOW);
+    let inserted = store.insert(columns.into(), insertion).await.unwrap();
+    assert_eq!(inserted.purged.iter().map(|record| record.id()).collect::<Vec<_>>(), [read]);
+    // Neither of the purges stops there, though the other ended later.
+    for subject in [None, Some(Subject::local("ada"))] {
+        let read = login(&tokens, "ada").await.record().id();
+        assert!(store.revoke(&read, ended).await.unwrap());
+        let purged = store.purge(&Purge::new(subject, NOW, 1)).await.unwrap();
+        assert_eq!(purged.iter().map(|record| record.id()).collect::<Vec<_>>(), [read]);
+    }
+    // So it is with keys.
+    for number in 0..2 {
+        one_key_that_ended(&store, number).await;
+    }
+    change("update portcullis_keys set revoked_at = 1, format = 99 where id = ?1", &an_id(0));
+    let purged = store.purge_keys(later(9), 1).await.unwrap();
+    assert_eq!(purged.iter().map(|key| key.id).collect::<Vec<_>>(), [an_id(1)]);
+    // They are still there.
+    check_unavailable(&store.find(&unread).wait().await.unwrap_err(), "`format`");
+    check_unavailable(&store.find_key(&an_id(0)).wait().await.unwrap_err(), "`format`");
+}
+
+async fn one_key_that_ended(store: &SqliteStore, number: usize) {
+    let mut key = a_key(store, number, "ada").await;
+    key.expires = later(1);
+    store.insert_key(key).await.unwrap();
+}
+
 fn contains(hay: &[u8], needle: &[u8]) -> bool {
     hay.windows(needle.len()).any(|part| part == needle)
 }
@@ -329,6 +379,7 @@ async fn r060_keys_are_kept_changed_listed_and_removed() {
     assert_eq!(purge(later(100), 1).await, [an_id(1)]);
     assert_eq!(purge(later(99), 9).await, []);
     assert_eq!(purge(Timestamp::from_millis(i64::MAX - 1), 9).await, [an_id(0)]);
+    assert_eq!(purge(never, 9).await, [], "never does not come");
     assert_eq!(list(KeyQuery::new(None, 9), None, never).await.len(), 3);
 }
 
@@ -347,6 +398,7 @@ async fn r060_a_value_is_put_and_taken_once() {
     assert!(one.put(&key(1), &first, later(10), NOW).await.unwrap());
     assert!(two.put(&key(1), &second, later(20), later(10)).await.unwrap());
     assert_eq!(two.take(&key(1), later(20)).await.unwrap(), None);
+    assert_eq!(one.take(&key(1), later(19)).await.unwrap(), Some(second), "by this clock it has not ended");
     // One that has ended already is not kept.
     assert!(one.put(&key(1), &first, NOW, NOW).await.unwrap());
     assert_eq!(one.take(&key(1), NOW).await.unwrap(), None);
