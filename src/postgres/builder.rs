@@ -73,7 +73,8 @@ impl PostgresStoreBuilder {
     }
 
     /// How long one step may take. Default 2 s. The server is told to give up after three quarters of it, so that what
-    /// nobody waits for is not done.
+    /// nobody waits for is not done. With the wait for a connection, and where a step has to be taken again, it is
+    /// twice as long at most.
     pub fn step_timeout(mut self, timeout: Duration) -> Self {
         self.step_timeout = timeout;
         self

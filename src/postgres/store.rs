@@ -46,7 +46,7 @@ pub(super) struct Links {
     pub(super) reads: Link,
     /// What locks one row, for a moment.
     pub(super) writes: Link,
-    /// What locks a subject, and may wait for it.
+    /// What locks a subject or looks at it under its lock, and may wait for it.
     pub(super) subjects: Link,
     /// What passes over many rows.
     pub(super) bulk: Link,

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::join_all};
 use portcullis::{
-    PostgresStore,
+    PostgresStore, TokenPolicy, TokenService,
+    credential::Channel,
     event::RevokeReason,
     identity::Subject,
     store::{Keep, Purge, Revocation, StoreErrorKind, SubjectRevocation, TokenStore},
+    token::{IssueOptions, RefreshRequest},
 };
 use tokio::net::TcpListener;
 
@@ -141,6 +143,44 @@ async fn r060_who_waits_for_a_lock_in_vain_keeps_nobody_else_waiting() {
     assert_eq!(backends(&place.database, "and wait_event_type = 'Lock'"), 0, "the server has given up, too");
     holding.join().unwrap();
     store.insert(login("c", "ada"), insertion()).await.unwrap();
+}
+
+/// A refresh looks at its subject, too: while that is locked, it waits on a connection of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r060_refreshes_that_wait_for_a_subject_keep_no_other_write_waiting() {
+    let place = Place::new().await;
+    let store = place.store();
+    let tokens = TokenService::new(store.clone(), TokenPolicy::default());
+    let other = insert(&store, "a", "bob").await;
+    let mut refresh = Vec::new();
+    for _ in 0..8 {
+        let issued = tokens.issue_for_header(Subject::local("ada"), IssueOptions::default()).await.unwrap();
+        refresh.push(issued.refresh().unwrap().expose().to_owned());
+    }
+    let url = place.database.url().to_owned();
+    let holding = std::thread::spawn(move || {
+        let database = crate::servers::Database::at(url);
+        database.sql("begin; select 1 from portcullis_subjects for update; select pg_sleep(3); commit")
+    });
+    let held = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    eventually("the lock", async || place.database.sql(held) == "1").await;
+    let waiting =
+        join_all(refresh.iter().map(|text| tokens.refresh(RefreshRequest::new(text, Channel::Header))));
+    let writing = async {
+        eventually("those who wait", async || {
+            place.database.sql("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") != "0"
+        })
+        .await;
+        for _ in 0..8 {
+            assert!(store.set_label(&other, Some("x".into())).await.unwrap());
+        }
+        // Still.
+        place.database.sql(held) == "1"
+    };
+    let (refreshed, before) = tokio::join!(waiting, writing);
+    assert!(before, "the writes did not wait for the lock");
+    assert!(refreshed.iter().all(Result::is_ok));
+    holding.join().unwrap();
 }
 
 /// The other side has forgotten the connection, and nothing says so.
