@@ -1,8 +1,13 @@
 //! A whole service whose store is down, comes back, stands still or breaks off, over real servers: what it answers
 //! meanwhile, and that it needs no restart afterwards.
 
+mod answers;
+mod clocks;
 mod copies;
 mod cuts;
+#[cfg(feature = "sqlite")]
+mod files;
+mod losses;
 mod places;
 mod stalls;
 mod starts;
