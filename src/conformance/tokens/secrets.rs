@@ -54,7 +54,7 @@ pub(super) async fn sec_d02_no_secret_is_in_a_copy_of_the_engine(bench: &Bench) 
     let service = TokenService::over(bench.one.clone(), TokenPolicy::default());
     for options in [IssueOptions::default(), options.clone(), options.browser_session()] {
         issued.push(service.issue_for_header(Subject::local("ada"), options.clone()).await.unwrap());
-        issued.push(service.issue_for_cookie(Subject::local("planted-subject"), options).await.unwrap());
+        issued.push(service.issue_for_cookie(Subject::local("sown-subject"), options).await.unwrap());
     }
     let login = bench.login("ada").await;
     let refresh = async |last: &Issued| {
@@ -70,7 +70,7 @@ pub(super) async fn sec_d02_no_secret_is_in_a_copy_of_the_engine(bench: &Bench) 
     issued.extend([login.issued.clone(), second, third, rekeyed, last]);
 
     let dump = dump().await;
-    assert!(holds(&dump, b"planted-subject"), "the search finds what is there");
+    assert!(holds(&dump, b"sown-subject"), "the search finds what is there");
     assert!(holds(&dump, login.id().as_bytes()), "the search finds what is there");
     let texts = issued.iter().flat_map(|issued| {
         let refresh = issued.refresh().map(|text| (text.expose(), 6));
