@@ -4,6 +4,9 @@
 //! Starts its own servers: Redis and PostgreSQL have to be installed. Rounds of the store and of the bare client are
 //! interleaved, at one caller and at 64, with 1 000 logins and with 1 000 000; printed are medians over the rounds, in
 //! microseconds for each look-up.
+//!
+//! On few cores, what one caller waits for is mostly on which of them a thread wakes up. On one core (`taskset -c 0`) it is
+//! what is done.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used)] // a bench that meets an error has failed
 
 /// The servers of the tests, which use more of them.
