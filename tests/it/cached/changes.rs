@@ -40,6 +40,17 @@ async fn r203_a_revocation_on_one_node_is_seen_by_another_when_it_is_told() {
     assert!(nodes.b.verifies_at_once(&bob), "others stay");
 }
 
+/// Whoever marked them: this node has been asked to end them, and has said that they have ended.
+#[tokio::test]
+async fn r203_the_end_of_a_subject_counts_at_once_where_another_node_was_faster() {
+    let nodes = nodes();
+    let ada = nodes.a.login("ada").await;
+    assert!(nodes.b.verifies(&ada).await && nodes.b.verifies_at_once(&ada));
+    nodes.a.tokens.revoke_subject(&Subject::local("ada")).await.unwrap();
+    nodes.b.tokens.revoke_subject(&Subject::local("ada")).await.unwrap();
+    assert_eq!(nodes.b.verify(ada.access().expose()).await, Err(Reason::Revoked));
+}
+
 #[tokio::test]
 async fn r203_a_feed_that_may_have_missed_something_ends_all_copies() {
     let nodes = nodes();
